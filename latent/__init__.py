@@ -1,0 +1,1 @@
+"""Structures, gradient estimators and classifiers with a latent dependency tree."""

@@ -1,0 +1,85 @@
+"""The hyperparameters of the estimators: each type, range, default and description is written here, once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+StepSize = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False, description="Step size η of each inner step on the pulled-back loss."),
+]
+Steps = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="How many inner steps k; all but a free first one call the decoder once more.",
+    ),
+]
+Init = Annotated[
+    Literal["map", "marginals", "zero"],
+    Field(description="Initial point μ⁰ of the inner steps: the MAP structure, the marginals, or all zeros."),
+]
+Temperature = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False, description="Temperature τ that divides the (perturbed) scores."),
+]
+SmoothingTemperature = Annotated[
+    float,
+    Field(ge=1, allow_inf_nan=False, description="Temperature τ of the smoothed marginals in the gradient."),
+]
+Samples = Annotated[
+    int, Field(ge=1, description="How many structures S are sampled per example; the loss is their mean.")
+]
+Baseline = Annotated[
+    Literal["moving-average", "none", "self-critical"],
+    Field(description="What is subtracted from the loss: its moving average, nothing, or the loss at MAP."),
+]
+EntropyBonus = Annotated[
+    float,
+    Field(ge=0, allow_inf_nan=False, description="Weight of the entropy that the gradient also ascends."),
+]
+Alpha = Annotated[
+    float,
+    Field(gt=1, le=4, description="Sparsity α of the mapping: 2 is sparsemax, towards 1 it becomes softmax."),
+]
+Gap = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False, description="Least lead of the sampled part over all others."),
+]
+Lambda = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False, description="Step λ of the finite difference along γ."),
+]
+Difference = Annotated[
+    Literal["central", "forward"],
+    Field(description="Two-sided difference (two MAP calls more) or one-sided (one more)."),
+]
+Noise = Annotated[
+    Literal["gumbel", "sum-of-gamma"],
+    Field(description="Perturbation: a Gumbel per part, or Gammas that sum to a Gumbel per structure."),
+]
+NoiseTemperature = Annotated[
+    float, Field(ge=0, allow_inf_nan=False, description="Factor on the perturbation; 0 switches it off.")
+]
+Target = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False, description="Wanted number of non-zero entries per example."),
+]
+UpdateStep = Annotated[
+    float, Field(gt=0, allow_inf_nan=False, description="By how much the adaptive step α moves per update.")
+]
+InnerSamples = Annotated[
+    int, Field(ge=1, description="How many perturbations are averaged per sampled structure.")
+]
+
+
+class Hyperparameters(BaseModel):
+    """The hyperparameters of an estimator: frozen, validated, without unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoHyperparameters(Hyperparameters):
+    """An estimator without hyperparameters."""

@@ -1,0 +1,210 @@
+r"""The active set of a SparseMAP projection: a few trees, and the best point in their affine hull.
+
+For trees y_1 … y_k with common-arc counts G = YYᵀ and scores c = Ys, the minimiser of ½‖Yᵀp - s‖² with Σp = 1
+solves the bordered system
+
+    [ 0  1ᵀ ] [ τ ]   [ 1 ]
+    [ 1  G  ] [ p ] = [ c ],
+
+whose inverse is kept and updated as trees come and go (Nocedal & Wright 2006, section 16.5; Niculae et al.
+2018, appendix). At the solution each active tree has score τ under s - Yᵀp; a tree with a higher one is
+worth adding.
+
+A structure writes the loop around it, because only the MAP call differs:
+
+    begin(active, scores, tree, n)
+    while improve(active) and gap > tol:
+        tree = MAP(residual(scores, active, n))
+        insert(active, scores, tree, n)
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from latent.kernels.cpu.jit import compiled, compiled_loosely
+
+EXHAUSTED = 1e-9  # a tree this close to the affine hull of the others is in it
+
+
+class ActiveSet(NamedTuple):
+    """Arrays with room for `weights.size` trees; size[0] of them are in use."""
+
+    trees: Any
+    weights: Any
+    inverse: Any
+    rhs: Any
+    solution: Any
+    column: Any
+    size: Any
+
+
+@compiled
+def new_active_set(n, capacity):  # type: ignore[no-untyped-def]
+    """An empty active set with room for `capacity` trees of n words."""
+    return ActiveSet(
+        np.empty((capacity, n), np.int16),
+        np.empty(capacity),
+        np.empty((capacity + 1, capacity + 1)),
+        np.empty(capacity + 1),
+        np.empty(capacity + 1),
+        np.empty(capacity + 1),
+        np.zeros(1, np.int64),
+    )
+
+
+@compiled
+def grown(active, n):  # type: ignore[no-untyped-def]
+    """The same set with twice the room."""
+    k = active.size[0]
+    new = new_active_set(n, 2 * active.weights.size)
+    new.trees[:k] = active.trees[:k]
+    new.weights[:k] = active.weights[:k]
+    new.inverse[: k + 1, : k + 1] = active.inverse[: k + 1, : k + 1]
+    new.rhs[: k + 1] = active.rhs[: k + 1]
+    new.solution[: k + 1] = active.solution[: k + 1]
+    new.size[0] = k
+    return new
+
+
+@compiled
+def _score(scores, tree, n):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for j in range(n):
+        total += scores[tree[j], j + 1]
+    return total
+
+
+@compiled
+def begin(active, scores, tree, n):  # type: ignore[no-untyped-def]
+    """Start from one tree."""
+    active.size[0] = 1
+    active.trees[0] = tree[:n]
+    active.weights[0] = 1.0
+    active.rhs[0] = 1.0
+    active.rhs[1] = _score(scores, tree, n)
+    active.inverse[0, 0] = -n
+    active.inverse[0, 1] = active.inverse[1, 0] = 1.0
+    active.inverse[1, 1] = 0.0
+    active.solution[0] = active.rhs[1] - n
+    active.solution[1] = 1.0
+
+
+@compiled_loosely
+def _multiply(matrix, vector, size, out):  # type: ignore[no-untyped-def]
+    """out = matrix · vector, on the leading `size` rows and columns."""
+    for i in range(size):
+        row = matrix[i]
+        total = 0.0
+        for j in range(size):
+            total += row[j] * vector[j]
+        out[i] = total
+
+
+@compiled_loosely
+def _add_outer(matrix, vector, size, factor):  # type: ignore[no-untyped-def]
+    """Add factor · vector · vectorᵀ to the leading `size` rows and columns."""
+    for i in range(size):
+        row, f = matrix[i], factor * vector[i]
+        for j in range(size):
+            row[j] += f * vector[j]
+
+
+@compiled
+def _common_arcs(a, b, n):  # type: ignore[no-untyped-def]
+    count = 0
+    for j in range(n):
+        count += int(a[j] == b[j])
+    return count
+
+
+@compiled
+def insert(active, scores, tree, n):  # type: ignore[no-untyped-def]
+    """Add a tree, with weight 0 for now; False if it lies in the affine hull already."""
+    k, inverse, d = active.size[0], active.inverse, active.column
+    last = k + 1
+    active.trees[k] = tree[:n]
+    active.rhs[last] = _score(scores, tree, n)
+    common = np.empty(last)
+    common[0] = 1.0
+    for i in range(k):
+        common[i + 1] = _common_arcs(active.trees[i], active.trees[k], n)
+    _multiply(inverse, common, last, d)
+    schur, value = float(n), active.rhs[last]
+    for i in range(last):
+        schur -= d[i] * common[i]
+        value -= active.solution[i] * common[i]
+    if schur < EXHAUSTED:
+        return False
+    _add_outer(inverse, d, last, 1.0 / schur)
+    for i in range(last):
+        inverse[i, last] = inverse[last, i] = -d[i] / schur
+    inverse[last, last] = 1.0 / schur
+    active.solution[last] = value / schur
+    for i in range(last):
+        active.solution[i] -= d[i] * active.solution[last]
+    active.weights[k] = 0.0
+    active.size[0] = k + 1
+    return True
+
+
+@compiled
+def _drop(active, gone):  # type: ignore[no-untyped-def]
+    """Remove the tree whose row in the system is `gone`."""
+    k, inverse, d = active.size[0], active.inverse, active.column
+    d[: k + 1] = inverse[gone, : k + 1]
+    ratio = active.solution[gone] / d[gone]
+    _add_outer(inverse, d, k + 1, -1.0 / d[gone])
+    for i in range(k + 1):
+        active.solution[i] -= d[i] * ratio
+    for i in range(gone, k):
+        inverse[i, : k + 1] = inverse[i + 1, : k + 1]
+        active.rhs[i] = active.rhs[i + 1]
+        active.solution[i] = active.solution[i + 1]
+        active.weights[i - 1] = active.weights[i]
+        active.trees[i - 1] = active.trees[i]
+    for i in range(k):
+        inverse[i, gone:k] = inverse[i, gone + 1 : k + 1]
+    active.size[0] = k - 1
+
+
+@compiled
+def improve(active):  # type: ignore[no-untyped-def]
+    """Move the weights to the affine minimiser, dropping each tree whose weight would turn negative on the
+    way."""
+    while True:
+        k = active.size[0]
+        step, blocking = 1.0, -1
+        for i in range(k):
+            goal = active.solution[i + 1]
+            if goal < 0.0:
+                here = active.weights[i]
+                if blocking < 0 or here < step * (here - goal):
+                    step, blocking = here / (here - goal), i
+        for i in range(k):
+            here = active.weights[i]
+            active.weights[i] = max(here + step * (active.solution[i + 1] - here), 0.0)
+        if blocking < 0:
+            return
+        _drop(active, blocking + 1)
+
+
+@compiled
+def residual(scores, active, n, out):  # type: ignore[no-untyped-def]
+    """out = s - Yᵀp, on the arcs among n words."""
+    for h in range(n + 1):
+        for j in range(1, n + 1):
+            out[h, j] = scores[h, j]
+    for i in range(active.size[0]):
+        weight, tree = active.weights[i], active.trees[i]
+        for j in range(n):
+            out[tree[j], j + 1] -= weight
+
+
+@compiled
+def gap_of(active, residuals, tree, n):  # type: ignore[no-untyped-def]
+    """How much more the tree scores under the residual than the active trees do: at least 0 up to
+    rounding."""
+    return _score(residuals, tree, n) - active.solution[0]

@@ -1,0 +1,99 @@
+"""Compilation of the CPU kernels: once per machine, kept in a cache that notices every edit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+logger = logging.getLogger("latent.kernels")
+
+_SOURCES = Path(__file__).parent
+
+
+@cache
+def _sources(path: Path) -> frozenset[Path]:
+    """The kernel modules that a module's machine code is made from: itself, and what it imports of them."""
+    found = {path}
+    for name in re.findall(
+        r"^from latent\.kernels\.cpu\.(\w+) import", path.read_text("utf-8"), re.MULTILINE
+    ):
+        found |= _sources(path.with_name(f"{name}.py"))
+    return frozenset(found)
+
+
+def _digest(path: Path) -> str:
+    """A hash of a module's sources: numba's cache does not notice edits in the modules that a kernel
+    calls."""
+    digest = hashlib.sha256()
+    for source in sorted(_sources(path)):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return f"{path.stem}-{digest.hexdigest()[:16]}"
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: the first writable of $NUMBA_CACHE_DIR, beside the code, the user's
+    cache.
+
+    If none of them is, a folder for this process in the system's temporary folder.
+    """
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    candidates = [Path(named)] if named else []
+    candidates += [_SOURCES / "__pycache__", user]
+    for candidate in candidates:
+        folder = candidate / "understory-kernels"
+        if _writable(folder):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="understory-kernels-"))
+
+
+CACHE = cache_folder()
+
+
+def _jit(function: Callable[..., Any], fastmath: set[str] | bool) -> Any:
+    folder = CACHE / _digest(Path(function.__code__.co_filename))
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """`numba.njit` that releases the interpreter lock, divides as C does, and is cached in `CACHE`."""
+    return _jit(function, False)
+
+
+def compiled_loosely(function: Callable[..., Any]) -> Any:
+    """The same where sums may be taken in another order, so that they run on vectors."""
+    return _jit(function, {"reassoc", "contract", "nsz", "arcp"})
+
+
+@cache
+def announce(module: str) -> None:
+    """Say in one log line that the first call of a kernel module will compile, if nothing of it is cached."""
+    if not any((CACHE / _digest(_SOURCES / f"{module}.py")).rglob("*.nbc")):
+        logger.warning(
+            "compiling CPU kernels into %s: a minute or so, once per machine "
+            "(`python -m latent.kernels` does it ahead of time)",
+            CACHE,
+        )

@@ -1,0 +1,83 @@
+"""Blocks of a batch of non-projective trees: the sentences start, start + step, … one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latent.kernels.cpu.checks import check
+from latent.kernels.cpu.edmonds import best_tree, edmonds_scratch
+from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.nonprojective_kbest import kbest_trees
+from latent.kernels.cpu.tree_sampling import sample_tree
+from latent.kernels.cpu.tree_sums import log_partition_and_marginals, marginals_derivative, sums_scratch
+from latent.kernels.status import FINE, NO_TREE
+
+
+@compiled
+def map_block(scores, lengths, single_root, z, status, start, step):  # type: ignore[no-untyped-def]
+    """Write the arcs of each sentence's best tree into z, which starts as zeros."""
+    heads = np.empty(scores.shape[1], np.int64)
+    memory = np.empty(edmonds_scratch(scores.shape[1] - 1))
+    for b in range(start, lengths.size, step):
+        n = lengths[b]
+        status[b] = check(scores[b], n)
+        if status[b] != FINE:
+            continue
+        if best_tree(scores[b], n, single_root, heads, memory) == -np.inf:
+            status[b] = NO_TREE
+            continue
+        for j in range(n):
+            z[b, heads[j], j + 1] = 1
+
+
+@compiled
+def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  # type: ignore[no-untyped-def]
+    """Write the arcs of a draw per sentence, with randomness from its seed, into z; it starts as zeros."""
+    heads = np.empty(scores.shape[1], np.int64)
+    memory = np.empty(sums_scratch(scores.shape[1] - 1))
+    for b in range(start, lengths.size, step):
+        n = lengths[b]
+        status[b] = check(scores[b], n)
+        if status[b] != FINE:
+            continue
+        if not sample_tree(scores[b], n, single_root, seeds[b], heads, memory):
+            status[b] = NO_TREE
+            continue
+        for j in range(n):
+            z[b, heads[j], j + 1] = 1
+
+
+@compiled
+def sums_block(scores, lengths, single_root, log_z, marginals, status, start, step):  # type: ignore[no-untyped-def]
+    """Write each sentence's log-partition, and its marginals unless `marginals` is empty."""
+    memory = np.empty(sums_scratch(scores.shape[1] - 1))
+    for b in range(start, lengths.size, step):
+        n = lengths[b]
+        status[b] = check(scores[b], n)
+        if status[b] != FINE:
+            continue
+        out = marginals[b] if marginals.size else np.empty((0, 0), marginals.dtype)
+        log_z[b] = log_partition_and_marginals(scores[b], n, single_root, memory, out)
+        if log_z[b] == -np.inf:
+            status[b] = NO_TREE
+
+
+@compiled
+def derivative_block(scores, lengths, single_root, direction, out, start, step):  # type: ignore[no-untyped-def]
+    """Write the Jacobian of each sentence's marginals times the direction into out, which starts as zeros."""
+    memory = np.empty(sums_scratch(scores.shape[1] - 1))
+    for b in range(start, lengths.size, step):
+        marginals_derivative(scores[b], lengths[b], single_root, direction[b], memory, out[b])
+
+
+@compiled
+def kbest_block(scores, lengths, single_root, values, heads, counts, status, start, step):  # type: ignore[no-untyped-def]
+    """Write each sentence's best trees, heads[b, :counts[b], :n] worth values[b, :counts[b]], best first."""
+    for b in range(start, lengths.size, step):
+        n = lengths[b]
+        status[b] = check(scores[b], n)
+        if status[b] != FINE:
+            continue
+        counts[b] = kbest_trees(scores[b], n, single_root, values[b], heads[b])
+        if counts[b] == 0:
+            status[b] = NO_TREE

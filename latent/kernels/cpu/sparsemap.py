@@ -1,0 +1,209 @@
+"""SparseMAP of a batch on the CPU: an active set around the MAP call of a structure, and its backward
+pass."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from latent.kernels.cpu.active_set import begin, gap_of, grown, improve, insert, new_active_set, residual
+from latent.kernels.cpu.checks import check
+from latent.kernels.cpu.edmonds import best_tree as best_nonprojective_tree
+from latent.kernels.cpu.edmonds import edmonds_scratch
+from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.viterbi import best_tree as best_projective_tree
+from latent.kernels.cpu.viterbi import viterbi_workspace
+from latent.kernels.status import FINE, NO_TREE
+
+PROJECTIVE, NON_PROJECTIVE = 0, 1
+"""The MAP oracles by number: numba caches no machine code that gets a function as an argument."""
+
+
+ROUGH = 1e-4
+"""While the gap is larger, projective oracles run in float32: twice as fast, and its errors do not matter."""
+
+
+class Oracle(NamedTuple):
+    """Working memory of the MAP calls."""
+
+    kind: Any
+    heads: Any
+    single: Any
+    double: Any
+    rough: Any
+    edmonds: Any
+
+
+@compiled
+def _new_oracle(kind, n):  # type: ignore[no-untyped-def]
+    words = n if kind == PROJECTIVE else 1
+    rough = np.zeros((n + 1, n + 1), np.float32)
+    return Oracle(
+        kind,
+        np.empty(n, np.int64),
+        viterbi_workspace(words, rough),
+        viterbi_workspace(words, np.empty(0)),
+        rough,
+        np.empty(edmonds_scratch(n) if kind == NON_PROJECTIVE else 0),
+    )
+
+
+@compiled
+def _best_tree(oracle, scores, n, single_root, exact):  # type: ignore[no-untyped-def]
+    """Write the best tree to oracle.heads; -inf if there is none."""
+    if oracle.kind == NON_PROJECTIVE:
+        return best_nonprojective_tree(scores, n, single_root, oracle.heads, oracle.edmonds)
+    if exact:
+        return best_projective_tree(scores, n, single_root, oracle.heads, oracle.double)
+    for h in range(n + 1):
+        for j in range(1, n + 1):
+            oracle.rough[h, j] = scores[h, j]
+    return np.float64(best_projective_tree(oracle.rough, n, single_root, oracle.heads, oracle.single))
+
+
+@compiled
+def _project(oracle, scores, n, single_root, tol, max_iter, active, left):  # type: ignore[no-untyped-def]
+    """Alternate a MAP call and a step of the active set: (active set, gap, iterations); gap NaN: no tree."""
+    if _best_tree(oracle, scores, n, single_root, True) == -np.inf:
+        return active, np.nan, 0
+    begin(active, scores, oracle.heads, n)
+    iterations, exact = 0, False
+    while True:
+        improve(active)
+        residual(scores, active, n, left)
+        _best_tree(oracle, left, n, single_root, exact)
+        gap = gap_of(active, left, oracle.heads, n)
+        if gap <= ROUGH and not exact:
+            exact = True
+            continue
+        if gap <= tol or iterations >= max_iter:
+            break
+        iterations += 1
+        if active.size[0] == active.weights.size:
+            active = grown(active, n)
+        if not insert(active, scores, oracle.heads, n):
+            if exact:
+                break
+            exact = True
+    return active, max(gap, 0.0), iterations
+
+
+@compiled
+def sparsemap_block(  # type: ignore[no-untyped-def]
+    kind,
+    scores,
+    lengths,
+    single_root,
+    tol,
+    max_iter,
+    mu,
+    first,
+    sizes,
+    gap,
+    iterations,
+    status,
+    start,
+    step,
+):
+    """Project the sentences start, start + step, …; return their trees and weights, one after the other."""
+    size = scores.shape[1]
+    oracle = _new_oracle(kind, size - 1)
+    wide, left = np.zeros((size, size)), np.zeros((size, size))
+    trees, weights, used = np.empty((64, size - 1), np.int16), np.empty(64), 0
+    for b in range(start, scores.shape[0], step):
+        n = lengths[b]
+        status[b] = check(scores[b], n)
+        if status[b] != FINE:
+            continue
+        wide[: n + 1, 1 : n + 1] = scores[b, : n + 1, 1 : n + 1]
+        active = new_active_set(n, 2 * n + 8)
+        active, gap[b], iterations[b] = _project(oracle, wide, n, single_root, tol, max_iter, active, left)
+        if np.isnan(gap[b]):
+            status[b] = NO_TREE
+            continue
+        k = active.size[0]
+        while used + k > weights.size:
+            trees, weights = np.concatenate((trees, trees)), np.concatenate((weights, weights))
+        first[b], sizes[b] = used, k
+        trees[used : used + k, :n] = active.trees[:k]
+        trees[used : used + k, n:] = 0
+        weights[used : used + k] = active.weights[:k] / active.weights[:k].sum()
+        _mix(trees, weights, used, k, n, left)
+        for h in range(n + 1):
+            for j in range(1, n + 1):
+                mu[b, h, j] = left[h, j]
+        used += k
+    return trees[:used].copy(), weights[:used].copy()
+
+
+@compiled
+def _mix(trees, weights, first, k, n, out):  # type: ignore[no-untyped-def]
+    """out = the mixture of k trees."""
+    out[: n + 1, : n + 1] = 0.0
+    for i in range(first, first + k):
+        for j in range(n):
+            out[trees[i, j], j + 1] += weights[i]
+
+
+@compiled
+def _differences_gram(trees, n, gram):  # type: ignore[no-untyped-def]
+    """gram[i, j], j ≤ i: the inner product of the differences of trees i+1 and j+1 from tree 0."""
+    k = trees.shape[0]
+    common = np.zeros(k)
+    for i in range(1, k):
+        for j in range(n):
+            common[i] += trees[i, j] == trees[0, j]
+    for i in range(1, k):
+        for other in range(1, i + 1):
+            both = 0
+            for j in range(n):
+                both += int(trees[i, j] == trees[other, j])
+            gram[i - 1, other - 1] = both - common[i] - common[other] + n
+
+
+@compiled
+def _solve(gram, q):  # type: ignore[no-untyped-def]
+    """Solve gram · x = q in place by Cholesky's method; the lower triangle is given."""
+    k = q.size
+    for i in range(k):
+        for j in range(i + 1):
+            total = gram[i, j]
+            for e in range(j):
+                total -= gram[i, e] * gram[j, e]
+            gram[i, j] = np.sqrt(max(total, 1e-12)) if i == j else total / gram[j, j]
+    for i in range(k):
+        for e in range(i):
+            q[i] -= gram[i, e] * q[e]
+        q[i] /= gram[i, i]
+    for i in range(k - 1, -1, -1):
+        q[i] /= gram[i, i]
+        for e in range(i):
+            q[e] -= gram[i, e] * q[i]
+
+
+@compiled
+def projection_block(trees, first, sizes, lengths, gradient, out, start, step):  # type: ignore[no-untyped-def]
+    """out[b] = Wᵀ(WWᵀ)⁻¹W gradient[b], where the rows of W are the support's trees minus the first of
+    them."""
+    for b in range(start, lengths.size, step):
+        n, k = lengths[b], sizes[b]
+        if k < 2:
+            continue
+        ours = trees[first[b] : first[b] + k]
+        gram, q = np.empty((k - 1, k - 1)), np.empty(k - 1)
+        _differences_gram(ours, n, gram)
+        for i in range(1, k):
+            total = 0.0
+            for j in range(n):
+                total += np.float64(gradient[b, ours[i, j], j + 1]) - gradient[b, ours[0, j], j + 1]
+            q[i - 1] = total
+        _solve(gram, q)
+        point = np.zeros((n + 1, n + 1))
+        for i in range(k - 1):
+            for j in range(n):
+                point[ours[i + 1, j], j + 1] += q[i]
+                point[ours[0, j], j + 1] -= q[i]
+        for h in range(n + 1):
+            for j in range(1, n + 1):
+                out[b, h, j] = point[h, j]

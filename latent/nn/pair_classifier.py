@@ -1,0 +1,237 @@
+"""A classifier of pairs of sentences, with a latent dependency tree on each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from latent.estimators import make_estimator
+from latent.nn.arc_scorer import ArcScorer
+from latent.nn.encoder import word_mask
+from latent.nn.head_context import head_context
+from latent.nn.pair_structure import PairStructure
+from latent.nn.sentence_classifier import TREES, SentenceConfig, check_labels, infer
+from latent.text import PADDING, Vocabulary
+
+SENTENCES_ONLY = {"sparse-expectation"}
+"""Estimators that write out a support tree by tree, and do not know where a pair's first sentence ends."""
+
+
+class PairConfig(SentenceConfig):
+    """What a pair classifier is made of; kept in its checkpoint."""
+
+    hidden_size: int = Field(default=200, ge=2, le=4096)
+    """Size of a word's state and of all layers."""
+    dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
+    """Share of each layer's inputs dropped in training."""
+
+    @field_validator("estimator")
+    @classmethod
+    def _takes_pairs(cls, name: str) -> str:
+        if name in SENTENCES_ONLY:
+            raise ValueError(f"the estimator {name!r} takes single sentences only, not pairs")
+        return name
+
+
+class PairBatch(NamedTuple):
+    """Pairs of sentences as ids, padded at the end."""
+
+    ids: Tensor
+    """``(batch, 2, n)``, int64."""
+    lengths: Tensor
+    """``(batch, 2)``, int64: words of each sentence."""
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """Copy to a device."""
+        return PairBatch(self.ids.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True))
+
+
+class PairEncoding(NamedTuple):
+    """What the encoder knows of a batch of pairs."""
+
+    states: Tensor
+    """``(batch, 2, n+1, hidden_size)``, the root at index 0."""
+    scores: Tensor | None
+    """``(batch, 2, n+1, n+1)`` arc scores; None for a classifier without trees."""
+    lengths: Tensor
+    """``(batch, 2)``: words of each sentence."""
+
+
+class WordEncoder(nn.Module):
+    """Embed words and project them, each by itself; the root's state is a learned vector."""
+
+    def __init__(self, vocabulary: Vocabulary, embedding_size: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(len(vocabulary), embedding_size, padding_idx=PADDING)
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(embedding_size, hidden_size, bias=False)
+        self.root = nn.Parameter(torch.randn(hidden_size) * hidden_size**-0.5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return ``(batch, n+1, hidden_size)`` for ids ``(batch, n)``."""
+        words = self.project(self.dropout(self.embedding(ids)))
+        return torch.cat([self.root.to(words.dtype).expand(len(words), 1, -1), words], dim=1)
+
+
+class AttentionDecoder(nn.Module):
+    r"""Decomposable attention: align the words of both sentences, compare, and add up.
+
+    .. math:: e_{ij} = F(a_i)^\top F(b_j) / \sqrt{d}, \quad
+              \beta_i = \sum_j \mathrm{softmax}_j(e_{ij}) b_j, \quad
+              v_1 = \sum_i G([a_i; \beta_i; a_i - \beta_i; a_i \circ \beta_i])
+
+    likewise the other way round, and :math:`y = H([v_1; v_2])`; F, G and H are two-layer ReLU networks.
+    Source: Parikh et al. 2016, section 3, with scores scaled by the root of their size, and with difference
+    and product beside the two vectors that are compared.
+
+    Shapes: words ``(batch, 2, n, size)`` and mask ``(batch, 2, n)`` to logits ``(batch, labels)``.
+    """
+
+    def __init__(self, size: int, hidden_size: int, labels: int, dropout: float) -> None:
+        super().__init__()
+        self.align = _mlp(size, hidden_size, dropout)
+        self.compare = _mlp(4 * size, hidden_size, dropout)
+        self.aggregate = _mlp(2 * hidden_size, hidden_size, dropout)
+        self.output = nn.Linear(hidden_size, labels)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Return the logits of each pair."""
+        aligned = self.align(words)
+        scores = aligned[:, 0] @ aligned[:, 1].transpose(1, 2) * aligned.shape[-1] ** -0.5
+        both = torch.stack([scores, scores.transpose(1, 2)], dim=1)
+        other_mask = mask.flip(1).unsqueeze(2)
+        attention = both.masked_fill(~other_mask, -torch.inf).softmax(-1)
+        other = attention @ words.flip(1)
+        compared = self.compare(torch.cat([words, other, words - other, words * other], dim=-1))
+        summed = (compared * mask.unsqueeze(-1)).sum(2)
+        logits: Tensor = self.output(self.aggregate(summed.flatten(1)))
+        return logits
+
+
+def _paired(sentences: Tensor) -> Tensor:
+    """Turn ``(2 · batch, …)`` into ``(batch, 2, …)``."""
+    return sentences.reshape(-1, 2, *sentences.shape[1:])
+
+
+def _mlp(size: int, hidden_size: int, dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in (size, hidden_size):
+        linear = nn.Linear(width, hidden_size)
+        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+        nn.init.zeros_(linear.bias)
+        layers += [nn.Dropout(dropout), linear, nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class PairClassifier(nn.Module):
+    """Read two sentences, infer a structure on each, and compare their words, each with its head.
+
+    Embeddings, a projection, arc scores within each sentence, a structure, each word with its head's vector,
+    decomposable attention. With the estimator ``none`` a word is compared by itself: the attention model
+    without intra-attention. A pair is one example: its two trees share one loss.
+
+    Args:
+        config: sizes, structure and estimator.
+        vocabulary: the words with an embedding of their own.
+        labels: the names of the classes, in the order of the logits.
+
+    Source: understanding-spigot, section 7.2.2.
+    """
+
+    Config = PairConfig
+
+    def __init__(self, config: PairConfig, vocabulary: Vocabulary, labels: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.labels = check_labels(labels)
+        self.structure = PairStructure(TREES[config.structure](single_root=True))
+        self.estimator = make_estimator(config.estimator, self.structure, **config.hyperparameters)
+        size = config.hidden_size
+        self.encoder = WordEncoder(vocabulary, config.embedding_size, size, config.dropout)
+        trees = self.forward_structure is not None
+        self.arc_scorer = ArcScorer(size, size) if trees else None
+        self.decoder = AttentionDecoder(2 * size if trees else size, size, len(labels), config.dropout)
+
+    @property
+    def forward_structure(self) -> str | None:
+        """The structure seen in training: "map", "marginals", "sparsemap", or None without trees."""
+        return self.estimator.forward_structure
+
+    def look_up(self, pair: Sequence[Sequence[str]]) -> tuple[list[int], list[int]]:
+        """Return the ids of both sentences' tokens: what ``collate`` makes batches of."""
+        first, second = pair
+        return self.vocabulary.ids(first), self.vocabulary.ids(second)
+
+    def collate(self, items: Sequence[tuple[list[int], list[int]]]) -> PairBatch:
+        """Pad pairs that were looked up to one batch, on the host.
+
+        Raises:
+            ValueError: if there is no pair, or a sentence without words.
+        """
+        lengths = [[len(sentence) for sentence in pair] for pair in items]
+        if not items or not all(min(both) for both in lengths):
+            raise ValueError("batch: there must be a pair, and at least one word in each of its sentences")
+        width = max(map(max, lengths))
+        ids = [[[*words, *[PADDING] * (width - len(words))] for words in pair] for pair in items]
+        return PairBatch(torch.tensor(ids), torch.tensor(lengths))
+
+    def batch(self, pairs: Sequence[Sequence[Sequence[str]]]) -> PairBatch:
+        """Look up and pad pairs of sentences given as tokens, on the classifier's device."""
+        return self.collate([self.look_up(pair) for pair in pairs]).to(self.encoder.root.device)
+
+    def encode(self, batch: PairBatch) -> PairEncoding:
+        """Return the states of the words and the scores of the arcs within each sentence."""
+        states = self.encoder(batch.ids.flatten(0, 1))
+        scores = None
+        if self.arc_scorer is not None:
+            scores = _paired(self.arc_scorer(states, batch.lengths.flatten()))
+        return PairEncoding(_paired(states), scores, batch.lengths)
+
+    def decode(self, encoding: PairEncoding, structure: Tensor | None) -> Tensor:
+        """Classify under a structure; S copies of the batch, one after the other, give S times the logits.
+
+        Args:
+            encoding: of ``batch`` pairs.
+            structure: ``(S · batch, 2, n+1, n+1)``, or None for a classifier without trees.
+
+        Returns:
+            logits ``(S · batch, labels)``.
+        """
+        if (structure is None) != (self.arc_scorer is None):
+            raise ValueError("decode: a structure is wanted exactly by a classifier with trees")
+        states, lengths = encoding.states, encoding.lengths
+        words = states[:, :, 1:]
+        if structure is not None:
+            copies = len(structure) // len(states)
+            states, lengths = states.repeat(copies, 1, 1, 1), lengths.repeat(copies, 1)
+            heads = _paired(head_context(structure.flatten(0, 1), states.flatten(0, 1)))
+            words = torch.cat([states[:, :, 1:], heads], dim=-1)
+        mask = _paired(word_mask(lengths.flatten(), words.shape[2]))
+        logits: Tensor = self.decoder(words, mask)
+        return logits
+
+    def infer(self, encoding: PairEncoding, name: str | None) -> Tensor | None:
+        """Return the structure of that name ("map", "marginals", "sparsemap"), or None for None."""
+        return infer(self.structure, encoding.scores, encoding.lengths, name)
+
+    def forward(self, batch: PairBatch) -> Tensor:
+        """Return the logits under the structure that the classifier was trained with."""
+        encoding = self.encode(batch)
+        return self.decode(encoding, self.infer(encoding, self.forward_structure))
+
+    def loss(self, batch: PairBatch, targets: Tensor) -> Tensor:
+        """Return each pair's cross-entropy; its gradient for the arc scores is the estimator's."""
+        encoding = self.encode(batch)
+
+        def downstream(structure: Tensor | None) -> Tensor:
+            logits = self.decode(encoding, structure)
+            return cross_entropy(logits, targets.repeat(len(logits) // len(targets)), reduction="none")
+
+        scores = cast(Tensor, encoding.scores)  # None reaches only the estimator that looks at no scores
+        return self.estimator.loss(scores, encoding.lengths, downstream)
