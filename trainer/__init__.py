@@ -1,0 +1,1 @@
+"""Training and evaluation of latent-tree classifiers from the command line."""

@@ -1,0 +1,98 @@
+"""From a task and options to an untrained classifier, and what is written down about it."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import torch
+
+from latent.nn.checkpoint import CLASSIFIERS, Classifier
+from latent.text import Vocabulary
+from trainer.errors import UserError
+from trainer.options import FitOptions, ModelOptions, plain
+from trainer.paths import ROOT
+from trainer.tasks import Splits, Task
+from trainer.vectors import initial_embeddings, load_vectors
+
+DEFAULT_EMBEDDING = 100
+
+
+def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
+    """Make an untrained classifier for a task, with pre-trained vectors where the options name a file."""
+    counts = Vocabulary.from_sentences(splits.sentences)
+    vectors = (
+        load_vectors(options.vectors, counts.__contains__, options.embedding_size)
+        if options.vectors
+        else None
+    )
+    found = set(vectors.words) if vectors else set()
+    often = set(Vocabulary.from_sentences(splits.sentences, options.min_count).words)
+    vocabulary = Vocabulary(word for word in counts.words if word in often or word in found)
+    size = vectors.table.shape[1] if vectors else options.embedding_size or DEFAULT_EMBEDDING
+    classifier = _untrained(task, options, size, vocabulary, splits.labels)
+    embedding = classifier.encoder.embedding.weight
+    with torch.no_grad():
+        embedding.copy_(initial_embeddings(vocabulary, vectors, size))
+    if options.embeddings == "frozen":
+        known = torch.tensor([word in found for word in vocabulary.words])
+        moves = torch.cat([torch.tensor([False, True]), ~known]).unsqueeze(1)
+        embedding.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: gradient * moves.to(gradient.device)
+        )
+    return classifier
+
+
+def _untrained(
+    task: Task, options: ModelOptions, size: int, vocabulary: Vocabulary, labels: tuple[str, ...]
+) -> Classifier:
+    kind: Any = CLASSIFIERS[task.kind]
+    chosen = {name: getattr(options, name) for name in ("hidden_size", "dropout")}
+    try:
+        config = kind.Config(
+            estimator=options.estimator,
+            hyperparameters=options.hyperparameters(),
+            structure=options.structure,
+            embedding_size=size,
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
+        classifier: Classifier = kind(config, vocabulary, labels)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return classifier
+
+
+def describe(task: Task, splits: Splits, classifier: Classifier) -> str:
+    """Say in two lines what is about to be trained on what."""
+    parameters = sum(p.numel() for n, p in classifier.named_parameters() if "embedding" not in n)
+    return (
+        f"{task.name}: {len(splits.train):,} / {len(splits.dev):,} / {len(splits.test):,} examples to train, "
+        f"develop and test on; labels {', '.join(splits.labels)}\n"
+        f"{classifier.config.estimator}: {parameters:,} parameters and "
+        f"{len(classifier.vocabulary):,} embeddings of {classifier.config.embedding_size}"
+    )
+
+
+def training_record(task: Task, splits: Splits, options: FitOptions) -> dict[str, Any]:
+    """Return what a checkpoint keeps of how it was made."""
+    return {
+        "task": task.name,
+        "examples": {name: len(getattr(splits, name)) for name in ("train", "dev", "test")},
+        "options": {
+            "task": {key: value for key, value in plain(task).items() if key != "data"},
+            "model": {
+                **plain(options.model),
+                "vectors": [path.name for path in options.model.vectors],
+            },
+            "training": plain(options.training),
+        },
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    try:
+        command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

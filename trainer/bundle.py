@@ -1,0 +1,169 @@
+"""The models that come with the service: how each was trained, and the one function that makes it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from latent.nn.checkpoint import Checkpoint, load, save
+from trainer.evaluate import Report, evaluate
+from trainer.fit import Run, fit
+from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
+from trainer.tasks import Splits, Task
+from trainer.tasks.sst import Sst
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One bundled model: what it is trained on, and the options, chosen on the dev set."""
+
+    task: type[Task]
+    task_options: dict[str, Any]
+    model: ModelOptions
+    training: TrainingOptions
+    vectors: tuple[str, ...]
+    """Names of the files of word vectors, without their ending, below ``glove`` in the data folder."""
+
+    @property
+    def command(self) -> str:
+        """The ``fit`` command that trains the same model."""
+        return " ".join(["python -m trainer fit", self.task.name, *_flags(self)])
+
+
+def _flags(recipe: Recipe) -> list[str]:
+    flags = [f"--{name.replace('_', '-')}" for name, value in recipe.task_options.items() if value]
+    for options, defaults in ((recipe.model, ModelOptions()), (recipe.training, TrainingOptions())):
+        for name, value in vars(options).items():
+            if value != getattr(defaults, name) or name == "estimator":
+                shown = " ".join(value) if isinstance(value, tuple) else value
+                flags.append(f"--{name.replace('_', '-')} {shown}")
+    return [*flags, "--vectors", *(f"data/glove/{name}.txt" for name in recipe.vectors)]
+
+
+_SST = Recipe(
+    task=Sst,
+    task_options={"phrases": True},
+    model=ModelOptions(hidden_size=200, embedding_size=150, dropout=0.3),
+    training=TrainingOptions(epochs=2, batch_size=64, learning_rate=2e-3, seed=1),
+    vectors=("glove.840B.300d", "glove.6B.50d"),
+)
+
+
+def _sst(estimator: str, *hyperparameters: str, **training: Any) -> Recipe:
+    model = replace(_SST.model, estimator=estimator, set=hyperparameters)
+    return replace(_SST, model=model, training=replace(_SST.training, **training))
+
+
+RECIPES = {
+    "sst-none": _sst("none"),
+    "sst-marginals": _sst("marginals"),
+    "sst-sparsemap": _sst("sparsemap"),
+    "sst-ste-identity": _sst("ste-identity"),
+    "sst-spigot": _sst("spigot"),
+}
+"""The bundled models by id; a new one is a line here."""
+
+
+def bundle(name: str, data: Path, out: Path, work: Path, console: Console) -> Path:
+    """Train one bundled model, or go on with its training, and put it with its card into its folder.
+
+    The test set is read here, once, by the final classifier.
+
+    Args:
+        name: of ``RECIPES``.
+        data: where data sets live.
+        out: the folder of all models; this one goes into its folder ``name``.
+        work: where the training run is kept.
+        console: where to print.
+
+    Returns:
+        the model's folder.
+    """
+    recipe = RECIPES[name]
+    task = recipe.task(data=data, **recipe.task_options)  # type: ignore[call-arg]
+    splits = task.splits()
+    vectors = tuple(find_vectors(data, part) for part in recipe.vectors)
+    run = _train(recipe, task, work / name, vectors, console)
+    checkpoint = load(run.checkpoint)
+    dev, test = (evaluate(checkpoint.classifier, part) for part in (splits.dev, splits.test))
+    folder = out / name
+    metrics = {
+        "dev_accuracy": dev.accuracy[dev.trained],
+        "test_accuracy": test.accuracy[test.trained],
+        "test_accuracy_by_structure": test.accuracy,
+    }
+    training = {**checkpoint.header.training, "command": recipe.command}
+    save(
+        folder / "model.safetensors",
+        checkpoint.classifier,
+        metrics=metrics,
+        seed=checkpoint.header.seed,
+        training=training,
+    )
+    card = make_card(name, recipe, load(folder / "model.safetensors"), run, splits, dev, test)
+    card["bytes"] = (folder / "model.safetensors").stat().st_size
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    return folder
+
+
+def find_vectors(data: Path, name: str) -> Path:
+    """Return the file of word vectors of that name, or a part of it (``NAME.partial.txt``)."""
+    whole, part = (data / "glove" / f"{name}{ending}" for ending in (".txt", ".partial.txt"))
+    return part if part.is_file() and not whole.is_file() else whole
+
+
+def _train(recipe: Recipe, task: Task, folder: Path, vectors: tuple[Path, ...], console: Console) -> Run:
+    options = FitOptions(
+        model=replace(recipe.model, vectors=vectors),
+        training=recipe.training,
+        run=RunOptions(out=folder, resume=(folder / "state.ckpt").is_file()),
+    )
+    return fit(task, options, console)
+
+
+def make_card(
+    name: str,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    run: Run,
+    splits: Splits,
+    dev: Report,
+    test: Report,
+) -> dict[str, Any]:
+    """Return a model's card: what it is, what it was made from, how good it is."""
+    classifier, training = checkpoint.classifier, checkpoint.header.training
+    return {
+        "id": name,
+        "task": recipe.task.name,
+        "about": " ".join((recipe.task.__doc__ or "").split()),
+        "estimator": classifier.config.estimator,
+        "hyperparameters": classifier.config.hyperparameters,
+        "labels": list(splits.labels),
+        "data": {"examples": training["examples"], "phrases": recipe.task_options.get("phrases", False)},
+        "vectors": training["options"]["model"]["vectors"],
+        "sizes": {
+            "vocabulary": len(classifier.vocabulary.words),
+            "embedding": classifier.config.embedding_size,
+            "hidden": classifier.config.hidden_size,
+            "parameters": sum(parameter.numel() for parameter in classifier.parameters()),
+        },
+        "seed": checkpoint.header.seed,
+        "command": recipe.command,
+        "commit": training["commit"],
+        "epoch": run.metrics["epoch"],
+        "seconds_per_epoch": run.metrics["seconds_per_epoch"],
+        "trained_structure": test.trained,
+        "accuracy": {"dev": dev.accuracy, "test": test.accuracy},
+        "trees": test.trees,
+        "revision": checkpoint.revision,
+    }
+
+
+def total_bytes(folders: Sequence[Path]) -> int:
+    """Return the size of all files in the models' folders."""
+    return sum(file.stat().st_size for folder in folders for file in folder.iterdir())

@@ -1,0 +1,105 @@
+"""What happens beside the training steps: the state on disk, the best model, a line an epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+
+
+class SaveState(Callback):
+    """Keep the state of training on disk; the file is replaced in one step, or not at all.
+
+    Args:
+        path: of the file.
+        every: how many steps lie between two saves; the end of each epoch saves too.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        part = self.path.with_name(self.path.name + ".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            part.replace(self.path)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Save after every so many steps."""
+        if trainer.global_step % self.every == 0:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after every epoch."""
+        self._save(trainer)
+
+
+class KeepBest(Callback):
+    """Export the classifier whenever its dev accuracy is the best so far.
+
+    Args:
+        export: writes the classifier, given the metrics of this epoch.
+    """
+
+    def __init__(self, export: Callable[[dict[str, float]], None]) -> None:
+        self.export = export
+        self.best: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare, and export."""
+        metrics = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dev_")
+        }
+        if not self.best or metrics["dev_accuracy"] > self.best["dev_accuracy"]:
+            self.best = {**metrics, "epoch": trainer.current_epoch + 1}
+            if trainer.is_global_zero:
+                self.export(self.best)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over from an interrupted run."""
+        self.best = state_dict["best"]
+
+
+class EpochLines(Callback):
+    """Print one line an epoch, and remember how long each took.
+
+    Args:
+        console: where to print.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: list[float] = []
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock: an epoch's time is that of its training steps."""
+        self.seconds.append(time.perf_counter() - self._start)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the epoch's metrics."""
+        metrics = trainer.callback_metrics
+        parts = [f"epoch {trainer.current_epoch + 1:>3}"]
+        parts += [f"{name.replace('_', ' ')} {float(value):.4f}" for name, value in sorted(metrics.items())]
+        self.console.print("  ".join([*parts, f"{self.seconds[-1]:.1f} s"]), highlight=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the times so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over from an interrupted run."""
+        self.seconds = state_dict["seconds"]

@@ -1,0 +1,86 @@
+"""``python -m trainer table NAME …``: a task's table, or a controlled experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.markdown import Markdown
+
+from latent.estimators import ESTIMATORS
+from trainer.commands.common import choose, parse
+from trainer.errors import UserError
+from trainer.experiments import EXPERIMENTS
+from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
+from trainer.paths import data_folder
+from trainer.published import TABLES
+from trainer.table import Plan, make_table, write_table
+from trainer.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """The table."""
+
+    estimators: tuple[str, ...] = ()
+    """Which estimators; by default all of the paper's table."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One run of each estimator for each seed."""
+    hyperparameters: tuple[str, ...] = ()
+    """Of single estimators, as ESTIMATOR.NAME=VALUE: spigot.step_size=0.1."""
+    tried: int = 1
+    """How many configurations were tried on the dev set before these were chosen; the table says so."""
+    work: Path = Path("runs") / "table"
+    """Where the runs are kept; those that are there are taken up."""
+    results: Path = Path("results")
+    """Where the table goes: Markdown, JSON and a figure."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Make a table, or run an experiment."""
+    name, rest = choose("table", "NAME", {**dict.fromkeys(TABLES), **EXPERIMENTS}, arguments)
+    if name in EXPERIMENTS:
+        tyro.cli(EXPERIMENTS[name].run, args=rest, prog=f"python -m trainer table {name}")
+        return
+    parts: dict[str, Any] = {
+        "table": TableOptions,
+        "task": TASKS[name],
+        "model": ModelOptions,
+        "training": TrainingOptions,
+    }
+    together = make_dataclass(
+        "Table", [(part, kind, field(default_factory=kind)) for part, kind in parts.items()], frozen=True
+    )
+    together.__doc__ = "Train every estimator with several seeds; set the paper's table beside ours."
+    given = parse(together, f"table {name}", rest)
+    options = FitOptions(model=given.model, training=given.training, run=RunOptions(quiet=True))
+    console = Console()
+    table = make_table(given.task, options, _plan(name, given.table), given.table.work, console)
+    written = write_table(table, given.table.results)
+    console.print(Markdown(written[0].read_text()))
+    console.print("  ".join(map(str, written)), soft_wrap=True, highlight=False)
+
+
+def _plan(task: str, options: TableOptions) -> Plan:
+    estimators = options.estimators or tuple(TABLES[task])
+    unknown = [name for name in estimators if name not in ESTIMATORS]
+    if unknown:
+        raise UserError(f"no estimator is called {unknown[0]!r}; there are: {', '.join(ESTIMATORS)}")
+    hyperparameters: dict[str, tuple[str, ...]] = {}
+    for item in options.hyperparameters:
+        estimator, dot, assignment = item.partition(".")
+        if not dot or estimator not in estimators:
+            raise UserError(f"--hyperparameters: wanted ESTIMATOR.NAME=VALUE of a row; got {item!r}")
+        hyperparameters[estimator] = (*hyperparameters.get(estimator, ()), assignment)
+    treebank = data_folder() / "ud" / "en_ewt-ud-test.conllu"
+    return Plan(
+        estimators,
+        options.seeds,
+        hyperparameters,
+        options.tried,
+        treebank if treebank.is_file() else None,
+    )

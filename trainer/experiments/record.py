@@ -1,0 +1,91 @@
+"""Results on disk: numbers as JSON, with all that is needed to make them again."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "numpy", "scikit-learn", "entmax")
+
+
+def provenance() -> dict[str, Any]:
+    """Git commit, versions, machine and time."""
+    return {
+        "commit": _commit(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+class Record:
+    """A JSON file of rows by key, written after every row, so that a run can stop and go on.
+
+    Rows that were made under another configuration are dropped when the file is opened.
+    """
+
+    def __init__(
+        self, path: Path, experiment: str, config: Mapping[str, Any], *, fresh: bool = False
+    ) -> None:
+        self.path = path
+        config = json.loads(json.dumps(config))
+        self.data: dict[str, Any] = {"experiment": experiment, "config": config, "rows": {}}
+        if path.exists() and not fresh:
+            found = json.loads(path.read_text())
+            if found.get("config") == config:
+                self.data = found
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """The rows so far."""
+        rows: dict[str, Any] = self.data["rows"]
+        return rows
+
+    def add(self, key: str, row: Mapping[str, Any]) -> None:
+        """Add a row, with where it comes from, and write the file."""
+        self.rows[key] = {**row, "made": provenance()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(_rounded(self.data), indent=1, ensure_ascii=False) + "\n")
+        partial.replace(self.path)
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to six significant digits: results are read by people and diffed by git."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def _commit() -> str | None:
+    """The commit, marked where the code behind the numbers has changed; `None` outside of a repository."""
+    try:
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        changes = _git("status", "--porcelain", "--", ":/latent", ":/trainer/experiments")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}-changed" if changes else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    here = Path(__file__).parent
+    return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

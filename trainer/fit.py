@@ -1,0 +1,170 @@
+"""One training run: from data and options to a checkpoint of the best epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+
+from latent.nn.checkpoint import Classifier, save
+from trainer.build import build, describe, training_record
+from trainer.callbacks import EpochLines, KeepBest, SaveState
+from trainer.data import BatchSampler, Loader, item_length
+from trainer.learner import Learner
+from trainer.options import FitOptions
+from trainer.run_folder import FitError, RunFolder, run_folder
+from trainer.tasks import Splits, Task
+
+EVALUATION_BATCH = 256
+
+warnings.filterwarnings("ignore", message=".*(_pytree|LeafSpec).*")
+for _name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    checkpoint: Path
+    """The classifier of the best epoch."""
+    metrics: dict[str, float]
+    """Dev accuracy of that epoch, its number, and the median time of an epoch in seconds."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that share a run, as torchrun tells each of them."""
+
+    rank: int
+    count: int
+    on_this_machine: int
+
+    @classmethod
+    def from_environment(cls) -> Processes:
+        """Read torchrun's variables; without them there is one process."""
+        names = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1}
+        return cls(*(int(os.environ.get(name, default)) for name, default in names.items()))
+
+
+def fit(task: Task, options: FitOptions, console: Console | None = None) -> Run:
+    """Train one classifier and keep the one of the epoch with the best dev accuracy.
+
+    Under torchrun the processes share each batch, and the loss is that of one process.
+
+    Raises:
+        FitError: if the run's folder cannot be used, or the loss is no longer finite.
+        DataError: if the task's data cannot be read.
+    """
+    processes = Processes.from_environment()
+    console = console or Console(stderr=True)
+    if processes.rank:
+        console = Console(quiet=True)
+    folder = run_folder(task, options)
+    if processes.rank == 0:
+        folder.prepare(task, options)
+    if folder.metrics.is_file():
+        console.print(f"{folder.path} holds a finished run")
+        return Run(folder.model, json.loads(folder.metrics.read_text()))
+    _seed(options.training.seed)
+    if options.training.threads:
+        torch.set_num_threads(options.training.threads)
+    splits = task.splits()
+    classifier = build(task, splits, options.model)
+    for line in (describe(task, splits, classifier), *splits.notes):
+        console.print(line, highlight=False)
+    record = training_record(task, splits, options)
+
+    def export(metrics: dict[str, float]) -> None:
+        save(folder.model, classifier, metrics={"dev": metrics}, seed=options.training.seed, training=record)
+
+    train, dev = _loaders(classifier, splits, options, processes)
+    best, lines = KeepBest(export), EpochLines(console)
+    callbacks = [best, lines, SaveState(folder.state, options.run.save_every)]
+    trainer = _trainer(folder, options, callbacks, len(train), processes)
+    _run(trainer, Learner(classifier, options.training, train.order), (train, dev), folder, options)
+    metrics = {**best.best, "seconds_per_epoch": float(np.median(lines.seconds))}
+    if processes.rank == 0:
+        folder.metrics.write_text(json.dumps(metrics, indent=2))
+    return Run(folder.model, metrics)
+
+
+def _run(
+    trainer: pl.Trainer,
+    learner: Learner,
+    loaders: tuple[Loader, Loader],
+    folder: RunFolder,
+    options: FitOptions,
+) -> None:
+    try:
+        trainer.fit(learner, *loaders, ckpt_path=str(folder.state) if options.run.resume else None)
+    except FloatingPointError as error:
+        raise FitError(
+            f"fit: step {learner.global_step}: {error}; the last good state is {folder.state}"
+        ) from error
+    except OSError as error:
+        raise FitError(f"fit: could not write to {folder.path}: {error}") from error
+    if not trainer.state.finished:
+        raise FitError(f"fit: interrupted at step {learner.global_step}; go on by --resume")
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries that still draw from the global generator
+    torch.manual_seed(seed)
+
+
+def _loaders(
+    classifier: Classifier, splits: Splits, options: FitOptions, processes: Processes
+) -> tuple[Loader, Loader]:
+    training, share = options.training, {"rank": processes.rank, "processes": processes.count}
+    train = BatchSampler(
+        [item_length(example.text) for example in splits.train],
+        training.batch_size,
+        training.tokens,
+        seed=training.seed,
+        **share,
+    )
+    dev = BatchSampler([item_length(example.text) for example in splits.dev], EVALUATION_BATCH, **share)
+    return Loader(classifier, splits.train, train), Loader(classifier, splits.dev, dev)
+
+
+def _trainer(
+    folder: RunFolder, options: FitOptions, callbacks: list[Any], steps: int, processes: Processes
+) -> pl.Trainer:
+    training = options.training
+    stop = EarlyStopping("dev_accuracy", mode="max", patience=training.patience)
+    bar = sys.stderr.isatty() and not options.run.quiet and processes.rank == 0
+    several = {
+        "strategy": "ddp",
+        "devices": processes.on_this_machine,
+        "num_nodes": processes.count // processes.on_this_machine,
+    }
+    return pl.Trainer(
+        default_root_dir=folder.path,
+        max_epochs=training.epochs,
+        accelerator=training.accelerator,
+        precision=training.precision,
+        gradient_clip_val=training.clip or None,
+        callbacks=[*callbacks, stop, *([RichProgressBar()] if bar else [])],
+        enable_progress_bar=bar,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(50, steps),
+        logger=[CSVLogger(folder.path, name="logs"), TensorBoardLogger(folder.path, name="logs")],
+        **(several if processes.count > 1 else {"devices": training.devices}),
+    )

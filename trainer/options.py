@@ -1,0 +1,118 @@
+"""The options of a training run; the command line is made from these fields and their help."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The classifier."""
+
+    estimator: str = "spigot"
+    """How the parser is trained (a gradient estimator by name), or `none` for no trees."""
+    set: tuple[str, ...] = ()
+    """The estimator's hyperparameters, as NAME=VALUE: --set step_size=0.1 steps=2."""
+    structure: str = "projective"
+    """The latent structure."""
+    hidden_size: int | None = None
+    """Size of a word's state; by default 100 for sentences (both directions of the LSTM together) and 200 for
+    pairs."""
+    embedding_size: int | None = None
+    """Size of an embedding. By default that of the vectors, or 100 without; longer vectors are projected on
+    their principal components."""
+    vectors: tuple[Path, ...] = ()
+    """Pre-trained word vectors in GloVe's text format, several files side by side; without them embeddings
+    start at random."""
+    embeddings: Literal["tuned", "frozen"] = "tuned"
+    """Whether pre-trained vectors are trained on; words without one always are."""
+    min_count: int = 2
+    """A word needs this many occurrences in the training text, or one and a vector, to be known."""
+    dropout: float | None = None
+    """Share of entries dropped in training: of the embeddings, by default none of them; for pairs of every
+    layer's input, by default 0.2."""
+
+    def hyperparameters(self) -> dict[str, float | int | str]:
+        """Return what --set says, numbers as numbers.
+
+        Raises:
+            ValueError: for an item that is not NAME=VALUE.
+        """
+        return dict(_assignment(item) for item in self.set)
+
+
+def _assignment(item: str) -> tuple[str, float | int | str]:
+    name, equals, value = item.partition("=")
+    if not (name and equals and value):
+        raise ValueError(f"--set: each item must be NAME=VALUE, such as step_size=0.1; got {item!r}")
+    try:
+        number: Any = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, number if isinstance(number, int | float) else value
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The training run."""
+
+    epochs: int = 10
+    """Passes over the training data at most."""
+    patience: int = 3
+    """Stop after this many epochs without a better dev accuracy."""
+    batch_size: int = 32
+    """Sentences in a batch at most."""
+    tokens: int | None = None
+    """Words in a batch at most, padding included."""
+    learning_rate: float = 1e-3
+    """Peak step size of AdamW."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls, over all epochs, after the warm-up."""
+    warmup: float = 0.02
+    """Share of all steps over which the learning rate rises from zero."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay; embeddings have none."""
+    clip: float = 5.0
+    """Norm to which gradients are clipped; 0 for no clipping."""
+    seed: int = 0
+    """Of everything random: initial weights, order of examples, dropout, sampling estimators."""
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
+    """Floating point numbers of the layers; charts of trees never go below 32 bits."""
+    accelerator: str = "auto"
+    """cpu, gpu, mps…; auto takes the best there is."""
+    devices: str = "auto"
+    """How many devices, or which. Under torchrun every process is one device."""
+    threads: int | None = None
+    """CPU threads of this process; by default torch's own choice."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the run is kept."""
+
+    out: Path | None = None
+    """The run's folder; by default runs/TASK-ESTIMATOR-SEED."""
+    resume: bool = False
+    """Go on with the run in that folder."""
+    save_every: int = 500
+    """Steps between two saves of the state to resume from."""
+    quiet: bool = False
+    """No progress bar."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Train one classifier."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    run: RunOptions = field(default_factory=RunOptions)
+
+
+def plain(options: Any) -> dict[str, Any]:
+    """Return a dataclass of options as JSON content."""
+    content: dict[str, Any] = json.loads(json.dumps(asdict(options), default=str))
+    return content

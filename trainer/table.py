@@ -1,0 +1,169 @@
+"""The paper's table for a task beside ours: every estimator, several seeds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+
+from latent.nn.checkpoint import load
+from trainer.options import FitOptions
+from trainer.published import SOURCE, TABLES
+from trainer.syntax import against_gold, baselines, read_treebank
+from trainer.tasks import Task
+from trainer.trials import agreement, run_trial
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a table is made of."""
+
+    estimators: tuple[str, ...]
+    seeds: tuple[int, ...]
+    hyperparameters: dict[str, tuple[str, ...]]
+    """Of each estimator that has others than its defaults, as NAME=VALUE."""
+    tried: int
+    """How many configurations were tried on the dev set before these were chosen."""
+    treebank: Path | None = None
+    """Gold heads in CoNLL-U to compare the trees with."""
+
+
+def make_table(task: Task, options: FitOptions, plan: Plan, work: Path, console: Console) -> dict[str, Any]:
+    """Run every estimator with every seed, and sum up; runs that are there are not run again."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    gold = read_treebank(plan.treebank) if plan.treebank and task.kind == "sentence" else []
+    for estimator in plan.estimators:
+        runs[estimator] = []
+        for seed in plan.seeds:
+            console.rule(f"{estimator}, seed {seed}")
+            folder = work / f"{task.name}-{estimator}-{seed}"
+            chosen = replace(
+                options,
+                model=replace(
+                    options.model, estimator=estimator, set=plan.hyperparameters.get(estimator, ())
+                ),
+                training=replace(options.training, seed=seed),
+            )
+            result = run_trial(task, chosen, folder, console)
+            if gold and result["dev"]["trees"]:
+                result["gold"] = against_gold(load(folder / "model.safetensors").classifier, gold)
+            runs[estimator].append(result)
+    base = mean(run["seconds_per_epoch"] for run in runs["none"]) if "none" in runs else None
+    return {
+        "task": task.name,
+        "seeds": list(plan.seeds),
+        "tried": plan.tried,
+        "rows": {name: summarize(results, base) for name, results in runs.items()},
+        "agreement": agreements(runs),
+        "treebank": {"sentences": len(gold), **baselines(gold)} if gold else None,
+        "published": {
+            name: TABLES[task.name][name]._asdict()
+            for name in plan.estimators
+            if name in TABLES.get(task.name, {})
+        },
+    }
+
+
+def summarize(results: Sequence[dict[str, Any]], base: float | None) -> dict[str, Any]:
+    """Sum up the runs of one estimator: (mean, standard deviation) over seeds."""
+    trained = results[0]["dev"]["trained"]
+
+    def over_seeds(split: str, structure: str) -> tuple[float, float] | None:
+        if structure not in results[0][split]["accuracy"]:
+            return None
+        return spread([run[split]["accuracy"][structure] for run in results])
+
+    trees = [run["test"]["trees"] for run in results]
+    seconds = mean(run["seconds_per_epoch"] for run in results)
+    return {
+        "trained": trained,
+        "dev": over_seeds("dev", trained),
+        "test": over_seeds("test", trained),
+        "dev_map": over_seeds("dev", "map"),
+        "test_map": over_seeds("test", "map"),
+        "seconds_per_epoch": seconds,
+        "time_ratio": seconds / base if base else None,
+        "trees": {key: mean(tree[key] for tree in trees) for key in trees[0]} if trees[0] else None,
+        "gold_uas": spread([run["gold"] for run in results]) if "gold" in results[0] else None,
+    }
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation; that of one value is 0."""
+    return mean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+def agreements(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Return the mean UAS of best test trees between estimators; on the diagonal, between seeds of one."""
+    with_trees = [name for name, results in runs.items() if results[0]["test"]["trees"]]
+    table: dict[str, dict[str, float]] = {name: {} for name in with_trees}
+    for one, other in itertools.product(with_trees, repeat=2):
+        pairs = [
+            (first["test"]["heads"], second["test"]["heads"])
+            for first, second in itertools.product(runs[one], runs[other])
+            if one != other or first["seed"] < second["seed"]
+        ]
+        if pairs:
+            table[one][other] = mean(agreement(*pair) for pair in pairs)
+    return table
+
+
+def markdown(table: dict[str, Any]) -> str:
+    """Write a table as Markdown."""
+    published = table["published"]
+    head = ["estimator", "dev", "test", "test, MAP", "paper dev", "paper test", "epoch", "paper, min"]
+    head += ["depth", "flat", "arc length", "seeds agree", "gold UAS"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, row in table["rows"].items():
+        paper, trees = published.get(name), row["trees"]
+        cells = [
+            f"`{name}`",
+            *(_share(row[key]) for key in ("dev", "test", "test_map")),
+            *(f"{paper[key][0]:.2f} ± {paper[key][1]:.2f}" if paper else "" for key in ("dev", "test")),
+            f"{row['time_ratio']:.2f} ×" if row["time_ratio"] else f"{row['seconds_per_epoch']:.1f} s",
+            paper["minutes"] if paper else "",
+            *([f"{trees['mean_depth']:.2f}", f"{trees['flat_share']:.0%}"] if trees else ["", ""]),
+            f"{trees['mean_arc_length']:.2f}" if trees else "",
+            f"{table['agreement'][name][name]:.0%}" if name in table["agreement"].get(name, {}) else "",
+            _share(row["gold_uas"]),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", _caption(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _share(pair: tuple[float, float] | None) -> str:
+    return f"{100 * pair[0]:.2f} ± {100 * pair[1]:.2f}" if pair else ""
+
+
+def _caption(table: dict[str, Any]) -> str:
+    text = (
+        f"Task `{table['task']}`; mean ± standard deviation over {len(table['seeds'])} seed(s), accuracy in "
+        "percent under the structure of training, and under MAP. "
+        f"{table['tried']} configuration(s) were tried on the dev set; the test set was read once a run. "
+        f"Epoch: training time of an epoch over that of `none` here. Paper: {SOURCE}; "
+        "minutes an epoch on one GPU."
+    )
+    bank = table["treebank"]
+    if bank:
+        others = ", ".join(f"{name} {100 * bank[name]:.2f}" for name in bank if name != "sentences")
+        text += f" Gold UAS: best trees against {bank['sentences']:,} sentences with gold heads; {others}."
+    return text
+
+
+def write_table(table: dict[str, Any], folder: Path) -> list[Path]:
+    """Write a table as Markdown, JSON and a figure."""
+    from trainer.figure import accuracy_figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / table["task"]
+    stem.with_suffix(".md").write_text(markdown(table))
+    stem.with_suffix(".json").write_text(json.dumps(table, indent=2) + "\n")
+    accuracy_figure(table, stem.with_suffix(".svg"))
+    return [stem.with_suffix(ending) for ending in (".md", ".json", ".svg")]
