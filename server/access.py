@@ -1,0 +1,37 @@
+"""Keys: one for the API, one for loading and unloading models; optional, and compared in constant time."""
+
+import hmac
+
+from fastapi import Request
+from pydantic import SecretStr
+
+from server.errors import ApiError
+
+
+def require_api_key(request: Request) -> None:
+    """Refuse a request without the API key, where one is set."""
+    key = request.app.state.settings.api_key
+    if key is not None:
+        _check(request, key)
+
+
+def require_admin_key(request: Request) -> None:
+    """Refuse a request without the admin key; without one set there is no administration at all."""
+    key = request.app.state.settings.admin_key
+    if key is None:
+        raise ApiError(
+            403, "admin_off", "no admin key is set: models cannot be loaded or unloaded by request"
+        )
+    _check(request, key)
+
+
+def _check(request: Request, key: SecretStr) -> None:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    right = hmac.compare_digest(given.strip().encode(), key.get_secret_value().encode())
+    if scheme.lower() != "bearer" or not right:
+        raise ApiError(
+            401,
+            "unauthorized",
+            "this needs the header 'Authorization: Bearer <key>' with the right key",
+            headers={"WWW-Authenticate": "Bearer"},
+        )

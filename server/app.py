@@ -1,0 +1,81 @@
+"""Puts the application together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+
+from server import operation, pages, routes
+from server.errors import MEDIA_TYPE, problem_response, validation_error
+from server.metrics import Metrics
+from server.middleware import Guard
+from server.service import Service
+from server.settings import ROOT, Settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the application; the models are loaded once it starts."""
+    settings = settings or Settings()
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.service = service = Service(settings, metrics)
+        service.start()
+        if settings.workers > 1:  # the port is shared: whoever takes a request must have the models
+            await service.loaded.wait()
+        yield
+        await service.stop()
+
+    app = FastAPI(
+        title="Understory",
+        description="Text classifiers with a latent dependency tree in the middle.",
+        version=version("understory"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.openapi = partial(_document, app)  # type: ignore[method-assign]
+    app.state.settings = settings
+    app.include_router(routes.router)
+    app.include_router(operation.router)
+    app.include_router(pages.router)
+    # Only the page's files: compressing an answer costs as much as inferring it; a proxy can do that.
+    static = GZipMiddleware(StaticFiles(directory=ROOT / "static"), minimum_size=1000)
+    app.mount("/static", static, name="static")
+    app.add_middleware(Guard, settings=settings, metrics=metrics)
+    app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    if settings.trace:
+        from server.tracing import trace  # an extra: opentelemetry
+
+        trace(app)
+    return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """Describe the API; the framework would add to each problem the media type of a success."""
+    document = FastAPI.openapi(app)
+    for path in document["paths"].values():
+        for described in path.values():
+            for response in described["responses"].values():
+                if MEDIA_TYPE in response.get("content", {}):
+                    response["content"].pop("application/json", None)
+    return document
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_response(error, request.state.request_id)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(validation_error(error.errors()), request.state.request_id)

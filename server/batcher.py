@@ -1,0 +1,219 @@
+"""Batching across clients: whatever queued while the last batch ran goes next, without an artificial wait.
+
+Work queues by model and by the structures asked for. A thread of its own takes the queue whose first item is
+oldest, and from it that item with the neighbours in length that fit a budget of padded cost.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from server.metrics import Metrics
+from server.predictor import Item, NoTreeError, Observe, Prediction, predict
+from server.registry import Model
+from server.schemas import StructureName
+
+Result = Prediction | NoTreeError
+Key = tuple[int, frozenset[StructureName]]
+
+
+class QueueFullError(RuntimeError):
+    """The queue of a model has no room for a request."""
+
+
+@dataclass(eq=False)
+class Job:
+    """All the items that one request has for one model."""
+
+    model: Model
+    wanted: frozenset[StructureName]
+    future: asyncio.Future[list[Result]]
+    results: list[Result | None]
+    missing: int
+    queue_seconds: float = 0.0
+    inference_seconds: float = 0.0
+
+    @property
+    def dropped(self) -> bool:
+        """Whether nobody waits for the answer any more: too slow, or the client went away."""
+        return self.future.done()
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """One item of a job, waiting."""
+
+    job: Job
+    index: int
+    item: Item
+    since: float = field(default_factory=time.perf_counter)
+
+    @property
+    def length(self) -> int:
+        """Words of the longest sentence: what the batch is padded to."""
+        return max(map(len, self.item.sentences))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that one batch may cost, counted with padding."""
+
+    arcs: int
+    tokens: int
+
+    def fits(self, size: int, longest: int) -> bool:
+        """Whether so many sentences, padded to the longest, are within the budget; one always is."""
+        return size == 1 or (size * (longest + 1) ** 2 <= self.arcs and size * longest <= self.tokens)
+
+
+def choose(queue: Sequence[Work], budget: Budget) -> list[Work]:
+    """Pick the batch: the oldest item, and those nearest to it in length as far as the budget goes.
+
+    The oldest is always among them, so nothing starves; nearness in length keeps padding low.
+    """
+    if budget.fits(len(queue), max(work.length for work in queue)):
+        return list(queue)
+    order = sorted(queue, key=lambda work: work.length)
+    low = order.index(queue[0])
+    high = low + 1
+    while True:
+        size = high - low + 1
+        longest = order[high - 1].length
+        shorter = low > 0 and budget.fits(size, longest)
+        longer = high < len(order) and budget.fits(size, order[high].length)
+        if longer and (not shorter or order[high].length == longest):
+            high += 1
+        elif shorter:
+            low -= 1
+        else:
+            return order[low:high]
+
+
+class Batcher:
+    """Runs the inference of all requests, on threads of its own, off the event loop."""
+
+    def __init__(self, budget: Budget, max_queue: int, metrics: Metrics, threads: int = 1) -> None:
+        self.budget = budget
+        self.max_queue = max_queue
+        self.metrics = metrics
+        self._queues: dict[Key, list[Work]] = {}
+        self._changed = threading.Condition()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference-{i}", daemon=True) for i in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, model: Model, items: Sequence[Item], wanted: frozenset[StructureName]) -> Job:
+        """Queue the items; the job's future gets their results.
+
+        Cancelling the future takes what is still queued out of the queue.
+
+        Raises:
+            QueueFullError: if the model's queue has no room for the items.
+        """
+        future = asyncio.get_running_loop().create_future()
+        job = Job(model, wanted, future, [None] * len(items), len(items))
+        works = [Work(job, index, item) for index, item in enumerate(items)]
+        with self._changed:
+            waiting = self.waiting(model)
+            if waiting and waiting + len(works) > self.max_queue:
+                raise QueueFullError(
+                    f"{model.id}: {waiting} inputs wait already; the queue holds {self.max_queue}"
+                )
+            self._queues.setdefault((id(model), wanted), []).extend(works)
+            self.metrics.queue_items.inc(len(works))
+            self._changed.notify()
+        return job
+
+    def waiting(self, model: Model) -> int:
+        """Count the items queued for a model."""
+        return sum(len(queue) for (key, _), queue in self._queues.items() if key == id(model))
+
+    def close(self) -> None:
+        """Finish what is queued, then end the threads."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while batch := self._take():
+            self._run(batch)
+
+    def _take(self) -> list[Work]:
+        """Wait for work and take one batch of it; an empty list means that the batcher is closed."""
+        with self._changed:
+            while True:
+                self._drop()
+                if self._queues:
+                    break
+                if self._closing:
+                    return []
+                self._changed.wait()
+            key, queue = min(self._queues.items(), key=lambda entry: entry[1][0].since)
+            batch = choose(queue, self.budget)
+            taken = set(map(id, batch))
+            self._queues[key] = [work for work in queue if id(work) not in taken]
+            self.metrics.queue_items.dec(len(batch))
+            return batch
+
+    def _drop(self) -> None:
+        """Leave out the work that nobody waits for, and queues that are empty."""
+        before = sum(map(len, self._queues.values()))
+        self._queues = {
+            key: kept
+            for key, queue in self._queues.items()
+            if (kept := [work for work in queue if not work.job.dropped])
+        }
+        self.metrics.queue_items.dec(before - sum(map(len, self._queues.values())))
+
+    def _run(self, batch: list[Work]) -> None:
+        start = time.perf_counter()
+        job = batch[0].job
+        results: list[Result] | Exception
+        try:
+            results = predict(
+                job.model.classifier, [work.item for work in batch], job.wanted, self._observer(job.model.id)
+            )
+        except Exception as error:
+            results = error
+        seconds = time.perf_counter() - start
+        self._count(batch, start, seconds)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            job.future.get_loop().call_soon_threadsafe(_deliver, batch, results, start, seconds)
+
+    def _observer(self, model: str) -> Observe:
+        stages = self.metrics.stage_seconds
+        return lambda stage, seconds: stages.labels(model, stage).observe(seconds)
+
+    def _count(self, batch: list[Work], start: float, seconds: float) -> None:
+        model, metrics = batch[0].job.model.id, self.metrics
+        metrics.batch_items.labels(model).observe(len(batch))
+        metrics.batch_tokens.labels(model).observe(sum(work.item.words for work in batch))
+        metrics.inference_seconds.labels(model).observe(seconds)
+        queue_seconds = metrics.queue_seconds.labels(model)
+        for work in batch:
+            queue_seconds.observe(start - work.since)
+
+
+def _deliver(batch: list[Work], results: list[Result] | Exception, start: float, seconds: float) -> None:
+    """Hand results to their jobs; runs on the event loop, where the futures live."""
+    for position, work in enumerate(batch):
+        job = work.job
+        if job.dropped:
+            continue
+        if isinstance(results, Exception):
+            job.future.set_exception(results)
+            continue
+        job.results[work.index] = results[position]
+        job.missing -= 1
+        job.queue_seconds = max(job.queue_seconds, start - work.since)
+        job.inference_seconds += seconds
+        if not job.missing:
+            job.future.set_result([result for result in job.results if result is not None])

@@ -1,0 +1,135 @@
+"""What every request passes through: an id, limits on its body, safe headers, no traces, counts."""
+
+import asyncio
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.errors import ApiError, problem_response
+from server.logs import log
+from server.metrics import Metrics
+from server.settings import Settings
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CLIENT_GONE = 499
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ]
+)
+INTERNAL_ERROR = ApiError(500, "internal_error", "an unexpected error; the log has it under the request's id")
+SAFE_HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+QUIET = {"/livez", "/readyz", "/metrics"}
+"""Asked every few seconds by machines: counted, but not logged."""
+
+
+def request_id(headers: Headers) -> str:
+    """Return the client's id for its request where it is a plain word, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+class Guard:
+    """Stands before the application; nothing but answers with safe headers comes out."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self.app = app
+        self.settings = settings
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        id_ = scope.setdefault("state", {})["request_id"] = request_id(Headers(scope=scope))
+        status = 0
+
+        async def send_safely(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(scope, message, id_)
+            await send(message)
+
+        try:
+            await self.app(scope, self._limited(receive), send_safely)
+        except ApiError as error:  # raised where the framework does not turn it into an answer
+            await problem_response(error, id_)(scope, receive, send_safely)
+        except ClientDisconnect:
+            status = CLIENT_GONE
+        except Exception:
+            log.exception("unexpected error", extra={"request_id": id_})
+            if status:
+                raise  # too late for an answer: the server closes the connection
+            await problem_response(INTERNAL_ERROR, id_)(scope, receive, send_safely)
+        finally:
+            self._note(scope, id_, status, time.perf_counter() - start)
+
+    def _add_headers(self, scope: Scope, message: Message, id_: str) -> None:
+        message["headers"] = [*message.get("headers", []), (b"x-request-id", id_.encode()), *SAFE_HEADERS]
+        service = getattr(scope["app"].state, "service", None)
+        if service is not None and service.status == "draining":
+            MutableHeaders(scope=message)["connection"] = "close"  # so that clients move on by themselves
+
+    def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        self.metrics.requests.labels(route, status).inc()
+        self.metrics.request_seconds.labels(route).observe(seconds)
+        if route in QUIET:
+            return
+        log.info(
+            "request",
+            extra={
+                "request_id": id_,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "seconds": round(seconds, 6),
+                **scope["state"].get("timing", {}),
+            },
+        )
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Count the body as it is read, so that a wrong Content-Length does not help, and time it."""
+        total, complete = 0, False
+        deadline = asyncio.get_running_loop().time() + self.settings.body_seconds
+
+        async def limited() -> Message:
+            nonlocal total, complete
+            if complete:  # from here on it is about the client going away
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                detail = f"the body did not arrive within {self.settings.body_seconds:g} seconds"
+                raise ApiError(408, "body_too_slow", detail, headers={"Connection": "close"}) from error
+            total += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if total > self.settings.max_body_bytes:
+                detail = f"the body may have {self.settings.max_body_bytes} bytes"
+                raise ApiError(413, "body_too_large", detail, headers={"Connection": "close"})
+            return message
+
+        return limited

@@ -1,0 +1,214 @@
+"""Inference for one batch: from words to labels and trees. No HTTP here.
+
+One pass of the encoder serves every structure of a batch; the classifier then reads all structures at once.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latent.nn.checkpoint import Classifier
+from latent.nn.pair_classifier import PairClassifier
+from latent.nn.pair_structure import PairStructure
+from latent.structures import Structure
+from server.schemas import STRUCTURE_NAMES, StructureName
+
+Support = list[tuple[float, list[int]]]
+Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ArcRule:
+    """One arc that must be (force) or may not be (forbid) in every tree of one sentence of the item."""
+
+    head: int
+    modifier: int
+    force: bool
+    sentence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input of a classifier: its sentences (one, or two for a pair), and rules for their arcs."""
+
+    sentences: tuple[tuple[str, ...], ...]
+    rules: tuple[ArcRule, ...] = ()
+
+    @property
+    def words(self) -> int:
+        """How many words the item has in all."""
+        return sum(map(len, self.sentences))
+
+
+@dataclass(slots=True)
+class SentenceTrees:
+    """What was inferred for one sentence; None for what was not asked for."""
+
+    heads: list[int] | None = None
+    marginals: Probabilities | None = None
+    """(n+1, n+1), [head, modifier]"""
+    support: Support | None = None
+
+
+@dataclass(slots=True)
+class Prediction:
+    """Label probabilities, for the structure of training and for each structure asked for, and the trees."""
+
+    scores: list[float]
+    by_structure: dict[StructureName, list[float]] = field(default_factory=dict)
+    trees: list[SentenceTrees] | None = None
+
+
+Observe = Callable[[str, float], None]
+"""Told the name of each stage of a batch, and how many seconds it took."""
+
+
+PROJECTION_STEPS = 1_000
+"""Where a SparseMAP projection stops at the latest. With scores near zero a parser mixes hundreds of trees, and
+finding all of them for 240 words takes many minutes; what is found by then lies in the polytope."""
+
+
+class NoTreeError(ValueError):
+    """The rules of an item leave no tree that keeps them all."""
+
+
+def ignore(stage: str, seconds: float) -> None:
+    """Observe nothing."""
+
+
+@torch.inference_mode()
+def predict(
+    classifier: Classifier,
+    items: Sequence[Item],
+    wanted: frozenset[StructureName],
+    observe: Observe = ignore,
+) -> list[Prediction | NoTreeError]:
+    """Classify a batch and infer the wanted structures; an item whose rules no tree keeps gets its error.
+
+    Cost: one encoder pass over (batch, n_max); per structure O(n³) inference a sentence and one decoder pass.
+    """
+    clock = _Clock(observe)
+    encoding: Any = classifier.encode(_batch(classifier, items))
+    clock.stage("encode")
+    if encoding.scores is None:
+        probabilities = classifier.decode(encoding, None).softmax(-1).tolist()
+        clock.stage("decode")
+        return [Prediction(scores) for scores in probabilities]
+    inference = _Inference(classifier, encoding.scores, encoding.lengths)
+    impossible = inference.apply_rules(items)
+    forward = classifier.forward_structure
+    names = [name for name in STRUCTURE_NAMES if name in wanted or name == forward]
+    inferred = []
+    for name in names:
+        inferred.append(inference.infer(name).view_as(encoding.scores))
+        clock.stage(name)
+    logits = classifier.decode(encoding, torch.cat(inferred)).float()
+    probabilities = logits.softmax(-1).view(len(names), len(items), -1).tolist()
+    clock.stage("decode")
+    by_name = dict(zip(names, probabilities, strict=True))
+    each = len(inference.trees) // len(items)
+    return [
+        impossible.get(b)
+        or Prediction(
+            by_name[forward][b],
+            {name: by_name[name][b] for name in names if name in wanted},
+            inference.trees[b * each : (b + 1) * each],
+        )
+        for b in range(len(items))
+    ]
+
+
+def _batch(classifier: Classifier, items: Sequence[Item]) -> Any:
+    if isinstance(classifier, PairClassifier):
+        return classifier.batch([item.sentences for item in items])
+    return classifier.batch([item.sentences[0] for item in items])
+
+
+class _Clock:
+    """Tells an observer how long each stage took."""
+
+    def __init__(self, observe: Observe) -> None:
+        self.observe = observe
+        self.since = time.perf_counter()
+
+    def stage(self, name: str) -> None:
+        now = time.perf_counter()
+        self.observe(name, now - self.since)
+        self.since = now
+
+
+class _Inference:
+    """Tree inference for all sentences of a batch; the two of a pair are neighbours."""
+
+    def __init__(self, classifier: Classifier, scores: Tensor, lengths: Tensor) -> None:
+        self.structure: Structure = classifier.structure
+        self.scores = scores
+        if isinstance(self.structure, PairStructure):
+            self.structure, self.scores = self.structure.each, scores.flatten(0, 1)
+        self.lengths = lengths.flatten()
+        self.words: list[int] = self.lengths.tolist()
+        self.trees = [SentenceTrees() for _ in self.words]
+
+    def infer(self, name: StructureName) -> Tensor:
+        """Infer one structure for every sentence, note it in `trees`, and return it as a tensor."""
+        if name == "map":
+            z = self.structure.map(self.scores, self.lengths)
+            for tree, heads, n in zip(self.trees, z.argmax(1).tolist(), self.words, strict=True):
+                tree.heads = heads[1 : n + 1]
+            return z
+        if name == "marginals":
+            mu = self.structure.marginals(self.scores, self.lengths)
+            for tree, row, n in zip(self.trees, mu.float().cpu().numpy(), self.words, strict=True):
+                tree.marginals = row[: n + 1, : n + 1]
+            return mu
+        supports = self.structure.support(self.scores, self.lengths, max_iter=PROJECTION_STEPS)
+        for tree, support in zip(self.trees, supports, strict=True):
+            tree.support = support
+        return self._mixture(supports)
+
+    def _mixture(self, supports: Sequence[Support]) -> Tensor:
+        """Add up the trees of each support by weight: SparseMAP's projection, without projecting again."""
+        mu = np.zeros(self.scores.shape, dtype=np.float64)
+        for b, support in enumerate(supports):
+            for weight, heads in support:
+                mu[b, heads, range(1, len(heads) + 1)] += weight
+        return torch.from_numpy(mu).to(self.scores)
+
+    def apply_rules(self, items: Sequence[Item]) -> dict[int, NoTreeError]:
+        """Forbid arcs by a score of -inf, in place; where no tree is left, take the rules back and say so."""
+        impossible = {}
+        each = len(self.words) // len(items)
+        for b, item in enumerate(items):
+            for side in {rule.sentence for rule in item.rules}:
+                row = b * each + side
+                free = self.scores[row].clone()
+                for rule in item.rules:
+                    if rule.sentence == side:
+                        _apply_rule(self.scores[row], rule)
+                # Each alone: one sentence without a tree is an error of the whole batch.
+                if not self._has_tree(row):
+                    self.scores[row] = free
+                    impossible[b] = NoTreeError("no tree keeps all constraints")
+        return impossible
+
+    def _has_tree(self, row: int) -> bool:
+        try:
+            self.structure.map(self.scores[row : row + 1], self.lengths[row : row + 1])
+        except ValueError:
+            return False
+        return True
+
+
+def _apply_rule(scores: Tensor, rule: ArcRule) -> None:
+    if not rule.force:
+        scores[rule.head, rule.modifier] = -torch.inf
+        return
+    kept = scores[rule.head, rule.modifier].clone()
+    scores[:, rule.modifier] = -torch.inf
+    scores[rule.head, rule.modifier] = kept

@@ -1,0 +1,146 @@
+"""The process around the application: signals, slow clients, and several workers on one port."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server import logs
+from server.settings import Settings
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight and return."""
+    from server.app import create_app  # here: a parent of workers needs no torch
+
+    logs.set_up(settings.log_level)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        http=_protocol(settings.header_seconds),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.grace_seconds),
+    )
+    _Server(config, settings.drain_seconds).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that drains on a signal and then ends as after any other work, with exit status 0."""
+
+    def __init__(self, config: uvicorn.Config, drain_seconds: float) -> None:
+        super().__init__(config)
+        self.drain_seconds = drain_seconds
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Replace the parent's: it raises the signal again in the end, which makes the exit status 143."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drain, loop)
+        yield
+
+    def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        service = getattr(self.config.app.state, "service", None)  # type: ignore[union-attr]
+        if service is None or service.status == "draining":  # a second signal does not wait
+            self.should_exit = True
+            return
+        service.drain()
+        loop.call_later(self.drain_seconds, setattr, self, "should_exit", True)
+
+
+def _protocol(seconds: float) -> type[asyncio.Protocol]:
+    """Make uvicorn's protocol close connections whose headers take too long: it has no such limit itself."""
+
+    class Protocol(HttpToolsProtocol):
+        _headers_due: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._await_headers()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._await_headers()
+
+        def on_headers_complete(self) -> None:
+            self._headers_came()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._headers_came()
+            super().connection_lost(exc)
+
+        def _await_headers(self) -> None:
+            self._headers_came()
+            self._headers_due = self.loop.call_later(seconds, self.transport.abort)
+
+        def _headers_came(self) -> None:
+            if self._headers_due is not None:
+                self._headers_due.cancel()
+                self._headers_due = None
+
+    return Protocol
+
+
+def serve_with_workers(settings: Settings, listener: socket.socket) -> int:
+    """Serve with several processes on one socket; return an exit status once all have ended.
+
+    A signal goes to every worker. A worker that ends by itself ends the others too, with status 1: whatever
+    started the service starts it again.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork after torch ran threads hangs
+    stopping = False
+
+    with tempfile.TemporaryDirectory(prefix="understory-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # before a worker imports the client
+        workers = [context.Process(target=_work, args=(settings, listener)) for _ in range(settings.workers)]
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            nonlocal stopping
+            stopping = True
+            _terminate(workers)
+
+        for worker in workers:
+            worker.start()
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        wait([worker.sentinel for worker in workers])
+        _terminate(workers)
+        for worker in workers:
+            worker.join()
+    ended_well = {0, -signal.SIGTERM}  # the latter: the signal came before the worker could take it
+    return 0 if stopping and all(worker.exitcode in ended_well for worker in workers) else 1
+
+
+def _work(settings: Settings, listener: socket.socket) -> None:
+    """Serve as one of several; a worker whose parent is gone, killed say, stops as on a signal."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, name="parent", daemon=True).start()
+    serve(settings, listener)
+
+
+def _terminate(workers: list[Any]) -> None:
+    for worker in workers:
+        if worker.is_alive():
+            worker.terminate()
