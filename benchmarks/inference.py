@@ -1,0 +1,298 @@
+"""Time tree inference against other libraries: python benchmarks/inference.py [--quick] [--out FILE.json]
+
+Every figure goes through the public Python API on the same scores. Methods take turns within one process,
+and a figure is the least of its rounds, since whatever else the machine does only ever adds time.
+torch-struct, supar and lp-sparsemap are timed where they are installed; `pip install --no-deps supar==1.1.4
+dill` and nltk suffice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import os
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latent.structures import Categorical, ProjectiveTree
+
+warnings.filterwarnings("ignore")
+CLOCK = time.perf_counter
+TREE = ProjectiveTree(single_root=True)
+Call = Callable[[], object]
+
+
+def our_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]:
+    leaf = s.clone().requires_grad_()
+
+    def backward(method: Callable[[Tensor, Tensor], Tensor]) -> None:
+        leaf.grad = None
+        method(leaf, lengths).backward(g)
+
+    return {
+        "map": lambda: TREE.map(s, lengths),
+        "marginals": lambda: TREE.marginals(s, lengths),
+        "marginals + vjp": lambda: backward(TREE.marginals),
+        "sparsemap": lambda: TREE.sparsemap(s, lengths),
+        "sparsemap + vjp": lambda: backward(TREE.sparsemap),
+    }
+
+
+def torch_struct_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]:
+    """The root's scores lie on the diagonal, and the input must require a gradient."""
+    from torch_struct import DependencyCRF
+
+    leaf = s[:, 1:, 1:].clone()
+    leaf.diagonal(dim1=1, dim2=2).copy_(s[:, 0, 1:])
+    leaf.requires_grad_()
+    weights = g[:, 1:, 1:].contiguous()
+
+    def crf() -> DependencyCRF:
+        return DependencyCRF(leaf, lengths, multiroot=False)
+
+    def backward() -> None:
+        leaf.grad = None
+        crf().marginals.backward(weights)
+
+    return {
+        "map": lambda: crf().argmax,
+        "marginals": lambda: crf().marginals,
+        "marginals + vjp": backward,
+    }
+
+
+def supar_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]:
+    """Scores are [dependent, head]."""
+    from supar.structs import DependencyCRF
+
+    leaf = s.transpose(1, 2).contiguous().requires_grad_()
+    weights = g.transpose(1, 2).contiguous()
+
+    def crf() -> DependencyCRF:
+        return DependencyCRF(leaf, lengths, multiroot=False)
+
+    def backward() -> None:
+        leaf.grad = None
+        crf().marginals.backward(weights)
+
+    return {
+        "map": lambda: crf().argmax,
+        "marginals": lambda: crf().marginals,
+        "marginals + vjp": backward,
+    }
+
+
+def lp_sparsemap_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]:
+    """One factor graph per sentence, as its documentation has it; run to convergence."""
+    from lpsparsemap import TorchFactorGraph, TreeFactor
+
+    def project(leaf: Tensor) -> Tensor:
+        results = []
+        for scores in leaf:
+            graph = TorchFactorGraph()
+            arcs = graph.variable_from(scores)
+            graph.add(TreeFactor(arcs, projective=True, single_root=True))
+            graph.solve(max_iter=1, step_size=0, max_inner_iter=10_000)
+            results.append(arcs.value)
+        return torch.stack(results)
+
+    leaf = s[:, :, 1:].contiguous().requires_grad_()
+
+    def backward() -> None:
+        leaf.grad = None
+        project(leaf).backward(g[:, :, 1:])
+
+    return {"sparsemap": lambda: project(leaf.detach()), "sparsemap + vjp": backward}
+
+
+PEERS = {"torch-struct": torch_struct_calls, "supar": supar_calls, "lp-sparsemap": lp_sparsemap_calls}
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def least_times(calls: dict[str, Call], seconds: float) -> dict[str, float]:
+    """Milliseconds of each call, the least over rounds in which all take turns; fast calls repeat within a
+    turn."""
+    repeats, least = {}, {}
+    for name, call in calls.items():
+        call()
+        start = CLOCK()
+        call()
+        repeats[name] = max(1, min(50, int(1e-3 / max(CLOCK() - start, 1e-6))))
+        least[name] = math.inf
+    deadline, rounds = CLOCK() + seconds, 0
+    while rounds < 3 or (CLOCK() < deadline and rounds < 200):
+        rounds += 1
+        for name, call in calls.items():
+            for _ in range(repeats[name]):
+                start = CLOCK()
+                call()
+                least[name] = min(least[name], CLOCK() - start)
+    return {name: 1e3 * value for name, value in least.items()}
+
+
+def check_agreement(s: Tensor, lengths: Tensor) -> None:
+    """The peers must solve the same problem, or their times say nothing."""
+    ours = TREE.marginals(s, lengths)
+    if installed("torch-struct"):
+        theirs: Any = torch_struct_calls(s, lengths, s)["marginals"]()
+        moved = ours[:, 1:, 1:].clone()
+        moved.diagonal(dim1=1, dim2=2).copy_(ours[:, 0, 1:])
+        torch.testing.assert_close(moved, theirs.detach(), atol=1e-3, rtol=0)
+    if installed("supar"):
+        other: Any = supar_calls(s, lengths, s)["marginals"]()
+        torch.testing.assert_close(ours, other.detach().transpose(1, 2), atol=1e-3, rtol=0)
+
+
+def grid(quick: bool, one_thread: bool, seconds: float) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    sizes = (10, 20, 40) if quick else (10, 20, 40, 60, 100)
+    for threads in (1,) if one_thread else (2,) if quick else (1, 2):
+        torch.set_num_threads(threads)
+        for scale in (1.0,) if quick else (0.1, 1.0, 5.0):
+            for n in sizes:
+                for batch in (64,) if quick else (1, 32, 64, 256):
+                    rows.extend(point(threads, scale, n, batch, seconds))
+    return rows
+
+
+def point(threads: int, scale: float, n: int, batch: int, seconds: float) -> list[dict[str, Any]]:
+    generator = torch.Generator().manual_seed(n)
+    s = scale * torch.randn(batch, n + 1, n + 1, generator=generator)
+    g, lengths = torch.randn(s.shape, generator=generator), torch.full((batch,), n)
+    if n <= 20 and batch <= 32:
+        check_agreement(s, lengths)
+    methods = {"understory": our_calls(s, lengths, g)}
+    methods |= {name: calls(s, lengths, g) for name, calls in PEERS.items() if installed(name)}
+    rows = []
+    for operation in methods["understory"]:
+        calls = {name: method[operation] for name, method in methods.items() if operation in method}
+        ms = least_times(calls, seconds)
+        row = {"operation": operation, "threads": threads, "scale": scale, "n": n, "batch": batch, "ms": ms}
+        print(json.dumps(row), flush=True)
+        rows.append(row)
+    return rows
+
+
+def growth() -> dict[str, float]:
+    """The exponent of n that fits the time per sentence from n = 20 to 200, on one thread."""
+    torch.set_num_threads(1)
+    sizes = (20, 40, 80, 120, 200)
+    exponents = {}
+    for operation in ("map", "marginals"):
+        logs = []
+        for n in sizes:
+            s = torch.randn(8, n + 1, n + 1, generator=torch.Generator().manual_seed(n))
+            call = our_calls(s, torch.full((8,), n), s)[operation]
+            logs.append(math.log(least_times({operation: call}, 0.5)[operation]))
+        x = torch.tensor([math.log(n) for n in sizes], dtype=torch.float64)
+        y = torch.tensor(logs, dtype=torch.float64)
+        exponents[operation] = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+    return exponents
+
+
+def small_scores() -> dict[str, float]:
+    """Milliseconds of SparseMAP at n = 40, B = 32, by scale and tolerance: near-zero scores are its hard
+    case."""
+    times = {}
+    for scale in (1.0, 0.1):
+        s = scale * torch.randn(32, 41, 41, generator=torch.Generator().manual_seed(0))
+        for tol in (None, 1e-3, 1e-2, 1e-1):
+            call = partial(TREE.sparsemap, s, tol=tol)
+            times[f"scale {scale}, tol {tol or 'default'}"] = least_times({"": call}, 1.0)[""]
+    return times
+
+
+def sparsemax() -> dict[str, dict[str, float]]:
+    """Milliseconds of sparsemax, forward and backward, beside the entmax package."""
+    from entmax import sparsemax as theirs
+
+    results = {}
+    for shape in ((4096, 64), (512, 1000)):
+        leaf = torch.randn(shape).requires_grad_()
+        g = torch.randn(shape)
+        torch.testing.assert_close(Categorical().sparsemap(leaf), theirs(leaf, dim=1))
+        calls: dict[str, Call] = {
+            "understory": lambda leaf=leaf, g=g: Categorical().sparsemap(leaf).backward(g),
+            "entmax": lambda leaf=leaf, g=g: theirs(leaf, dim=1).backward(g),
+        }
+        results[str(shape)] = least_times(calls, 1.0)
+    return results
+
+
+def environment() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    names = ("torch", "numba", "torch-struct", "supar", "lp-sparsemap", "entmax")
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "cpu": f"{cpu}, {os.cpu_count()} cores",
+        "load": os.getloadavg()[0],
+        "clock": CLOCK.__name__,
+        "python": platform.python_version(),
+        "versions": {name: installed(name) for name in names},
+        "commit": head.stdout.strip(),
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The grid at scale 1 and the most threads, as Markdown: our time, and how many times faster than each
+    peer."""
+    rows = [row for row in results["grid"] if row["scale"] == 1.0]
+    most = max(row["threads"] for row in rows)
+    peers = [name for name in PEERS if any(name in row["ms"] for row in rows)]
+    lines = [f"| operation | n | batch | ms | {' | '.join(f'times faster than {p}' for p in peers)} |"]
+    lines.append("|---|--:|--:|--:|" + "--:|" * len(peers))
+    for row in (row for row in rows if row["threads"] == most):
+        own = row["ms"]["understory"]
+        ratios = [f"{row['ms'][p] / own:.0f}" if p in row["ms"] else "" for p in peers]
+        cells = [row["operation"], row["n"], row["batch"], f"{own:.3g}", *ratios]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--quick", action="store_true", help="a small part of the grid")
+    parser.add_argument("--seconds", type=float, default=1.0, help="time for each figure")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/inference.json"))
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="processor time on one thread: for a machine that others use too",
+    )
+    options = parser.parse_args()
+    if options.cpu_time:
+        global CLOCK
+        CLOCK = time.process_time
+    results: dict[str, Any] = {"environment": environment()}
+    results["grid"] = grid(options.quick, options.cpu_time, options.seconds)
+    results |= {"growth exponent": growth(), "sparsemap, small scores": small_scores()}
+    if installed("entmax"):
+        results["sparsemax"] = sparsemax()
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(table(results))
+    print(json.dumps({k: v for k, v in results.items() if k != "grid"}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The same model behind other servers: `python benchmarks/service_rivals.py plain|litserve MODEL PORT`.
+
+`plain` is a FastAPI route that predicts one request at a time; `litserve` is LitServe with its batching on.
+"""
+
+import sys
+
+import torch
+import uvicorn
+
+from latent.nn import checkpoint
+from latent.text import tokenize
+from server.answers import prediction
+from server.predictor import Item, predict
+from server.schemas import STRUCTURE_NAMES, PredictRequest, TreeParameters
+
+WANTED = frozenset(STRUCTURE_NAMES)
+
+
+def answer(classifier, items: list[Item]) -> list[dict]:
+    found = predict(classifier, items, WANTED)
+    pairs = zip(items, found, strict=True)
+    return [{"data": [prediction(classifier.labels, item, one, TreeParameters())]} for item, one in pairs]
+
+
+def plain(path: str, port: int) -> None:
+    from fastapi import FastAPI
+
+    app, classifier = FastAPI(), checkpoint.load(path).classifier
+
+    @app.get("/readyz")
+    def readyz() -> dict:
+        return {}
+
+    @app.post("/v1/predict")
+    async def route(body: PredictRequest) -> dict:
+        return answer(classifier, [Item((tuple(tokenize(body.inputs[0])),))])[0]
+
+    uvicorn.run(app, port=port, log_level="warning")
+
+
+def litserve(path: str, port: int) -> None:
+    import litserve as ls
+
+    class Understory(ls.LitAPI):
+        def setup(self, device: str) -> None:
+            torch.set_num_threads(1)
+            self.classifier = checkpoint.load(path).classifier
+
+        def decode_request(self, request: dict) -> Item:
+            return Item((tuple(tokenize(request["inputs"][0])),))
+
+        def predict(self, items: list[Item]) -> list[dict]:
+            return answer(self.classifier, items)
+
+        def unbatch(self, output: list[dict]) -> list[dict]:
+            return output
+
+        def encode_response(self, output: dict) -> dict:
+            return output
+
+    api = Understory(max_batch_size=32, batch_timeout=0.005, api_path="/v1/predict")
+    server = ls.LitServer(api, accelerator="cpu", healthcheck_path="/readyz")
+    server.run(port=port, generate_client_file=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    {"plain": plain, "litserve": litserve}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))

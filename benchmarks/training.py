@@ -1,0 +1,99 @@
+"""What a training step costs with each estimator, as a ratio to the step without trees, in one run.
+
+    python benchmarks/training.py --batch 32 64 --threads 2
+
+The steps of all estimators are interleaved, so that a busy machine slows all of them alike; each figure is a
+median. Sentences have the lengths of the Stanford Sentiment Treebank where UNDERSTORY_DATA has it, and
+lengths drawn around 19 words where it has not; words are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from latent.estimators import ESTIMATORS
+from latent.nn.checkpoint import CLASSIFIERS
+from latent.text import Vocabulary
+from trainer.data import batch_sizes
+from trainer.paths import data_folder
+from trainer.tasks import DataError
+from trainer.tasks.sst import Sst
+
+WORDS = 8000
+
+
+class Contender:
+    """A small model with one estimator, its optimiser, and the times of its steps."""
+
+    def __init__(self, kind: str, estimator: str, hidden: int) -> None:
+        torch.manual_seed(0)
+        model = CLASSIFIERS[kind]
+        config = model.Config(estimator=estimator, embedding_size=100, hidden_size=hidden, dropout=0.2)
+        self.model = model(config, Vocabulary(f"w{i}" for i in range(WORDS)), ["a", "b", "c"])
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), fused=True)
+        self.times: list[float] = []
+
+    def step(self, items: list, labels: torch.Tensor) -> None:
+        batch = self.model.collate(items)
+        start = time.perf_counter()
+        self.optimizer.zero_grad()
+        self.model.loss(batch, labels).mean().backward()
+        self.optimizer.step()
+        self.times.append(time.perf_counter() - start)
+
+
+def lengths() -> list[int]:
+    try:
+        return [len(example.text) for example in Sst(data=data_folder()).splits().train]
+    except DataError:
+        drawn = np.random.default_rng(0).normal(19, 9, size=6920)
+        return np.clip(drawn, 1, 56).astype(int).tolist()
+
+
+def batches(kind: str, size: int, rng: np.random.Generator) -> Iterator[tuple[list, torch.Tensor]]:
+    """Batches of sentences of like length, in random order, for ever."""
+    ordered = sorted(lengths(), reverse=True)
+    edges = np.cumsum([0, *batch_sizes(ordered, size, None)])
+    while True:
+        for index in rng.permutation(len(edges) - 1):
+            group = ordered[edges[index] : edges[index + 1]]
+            items = [rng.integers(2, WORDS, n).tolist() for n in group]
+            if kind == "pair":  # a hypothesis is about half as long as its premise
+                items = [(item, item[: max(1, len(item) // 2)]) for item in items]
+            yield items, torch.from_numpy(rng.integers(0, 3, len(group)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kind", choices=tuple(CLASSIFIERS), default="sentence")
+    parser.add_argument(
+        "--estimators", nargs="*", default=[n for n, e in ESTIMATORS.items() if not e.categorical_only]
+    )
+    parser.add_argument("--batch", nargs="*", type=int, default=[32, 64])
+    parser.add_argument("--hidden", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    names = ["none", *(name for name in options.estimators if name != "none")]
+    for size in options.batch:
+        contenders = {name: Contender(options.kind, name, options.hidden) for name in names}
+        feed = batches(options.kind, size, np.random.default_rng(0))
+        for _ in range(options.steps + 3):
+            items, labels = next(feed)
+            for contender in contenders.values():
+                contender.step(items, labels)
+        medians = {name: statistics.median(c.times[3:]) for name, c in contenders.items()}
+        print(f"\n{options.kind}s, batch {size}, {options.threads} threads")
+        for name, seconds in medians.items():
+            print(f"  {name:<20}{1e3 * seconds:8.1f} ms {seconds / medians['none']:6.2f} x")
+
+
+if __name__ == "__main__":
+    main()
