@@ -1,0 +1,158 @@
+"""Bad input gets the right status and a clear error, or a sane answer; never a 5xx."""
+
+import json
+
+import httpx
+import pytest
+
+from server.schemas import Problem
+
+
+def send(client: httpx.Client, body: object, path: str = "/v1/predict") -> tuple[int, dict]:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = client.post(path, content=content, headers={"content-type": "application/json"})
+    if response.status_code != 200:
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = Problem.model_validate(response.json())
+        assert problem.status == response.status_code
+        assert problem.request_id == response.headers["x-request-id"]
+        assert problem.detail
+    return response.status_code, response.json()
+
+
+def predict(*inputs: object, **parameters: object) -> dict:
+    return {
+        "model": "sst-spigot",
+        "inputs": list(inputs),
+        **({"parameters": parameters} if parameters else {}),
+    }
+
+
+def trees(**values: object) -> dict:
+    return predict("A film.", trees=values)
+
+
+INVALID = {
+    "empty text": (predict(""), "/inputs/0"),
+    "only spaces": (predict("ok", " \t\u00a0\n "), "/inputs/1"),
+    "10,000 words": (predict("word " * 10_000), "/inputs/0"),
+    "300 words": (predict("of " * 300), "/inputs/0"),
+    "300 tokens": (predict({"tokens": ["of"] * 300}), "/inputs/0/tokens"),
+    "a NUL character": (predict("a\0b"), "/inputs/0"),
+    "a blank token": (predict({"tokens": ["a", " "]}), "/inputs/0/tokens/1"),
+    "no tokens": (predict({"tokens": []}), "/inputs/0/tokens"),
+    "a pair for a sentence model": (predict({"premise": "a", "hypothesis": "b"}), "/inputs/0"),
+    "half a pair": (predict({"premise": "a"}), "/inputs/0/hypothesis"),
+    "a number": (predict(3), "/inputs/0"),
+    "null": (predict(None), "/inputs/0"),
+    "a number as a token": (predict({"tokens": ["a", 1]}), "/inputs/0/tokens/1"),
+    "no inputs": (predict(), "/inputs"),
+    "65 inputs": (predict(*["a"] * 65), "/inputs"),
+    "too much work in all": (predict(*["of " * 200] * 64), "/inputs"),
+    "an unknown field": ({**predict("a"), "modle": 1}, "/modle"),
+    "no model": ({"inputs": ["a"]}, "/model"),
+    "a list as a model": ({"model": ["a"], "inputs": ["a"]}, "/model"),
+    "a number in quotes": (trees(max_trees="3"), "/parameters/trees/max_trees"),
+    "too many trees": (trees(max_trees=10**30), "/parameters/trees/max_trees"),
+    "a negative probability": (trees(min_probability=-1), "/parameters/trees/min_probability"),
+    "a huge number": (trees(min_probability=1e308), "/parameters/trees/min_probability"),
+    "an unknown structure": (trees(**{"return": ["mst"]}), "/parameters/trees/return/0"),
+    "a modifier beyond the end": (
+        trees(constraints=[{"modifier": 9, "head": 0, "op": "force"}]),
+        "/parameters/trees/constraints/0/modifier",
+    ),
+    "a word as its own head": (
+        trees(constraints=[{"modifier": 2, "head": 2, "op": "force"}]),
+        "/parameters/trees/constraints/0/head",
+    ),
+    "a side of a single sentence": (
+        trees(constraints=[{"modifier": 2, "head": 1, "op": "forbid", "side": "premise"}]),
+        "/parameters/trees/constraints/0/side",
+    ),
+    "a body that is a list": ([], ""),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid_requests_are_pointed_at(client: httpx.Client, name: str) -> None:
+    body, pointer = INVALID[name]
+    status, problem = send(client, body)
+    assert status == 422
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+NOT_JSON = {
+    "nothing": b"",
+    "no JSON": b"model=sst",
+    "invalid UTF-8": b'{"model":"sst-spigot","inputs":["\xff\xfe"]}',
+    "a lone surrogate": rb'{"model":"sst-spigot","inputs":["\ud800"]}',
+    "NaN": b'{"model":"sst-spigot","inputs":["a"],"parameters":{"trees":{"min_probability":NaN}}}',
+    "deep nesting": b"[" * 100_000,
+    "deep nesting, closed": b'{"model":"m","inputs":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "half": b'{"model":"sst-spigot","inp',
+    "two documents": b"{}{}",
+}
+
+
+@pytest.mark.parametrize("name", NOT_JSON)
+def test_what_is_not_json_is_called_so(client: httpx.Client, name: str) -> None:
+    status, problem = send(client, NOT_JSON[name])
+    assert (status, problem["code"]) in {(400, "not_json"), (422, "invalid_request")}
+    assert status == 400 or name == "nothing"
+
+
+SANE = [
+    "🎬 👍🏽",
+    "<script>alert('x')</script>",
+    "\u202eright to left",
+    "e\u0301" * 100,
+    "a" * 10_000,
+    "\ufeffDull.",
+    "1e999",
+]
+
+
+@pytest.mark.parametrize("text", SANE)
+def test_odd_text_is_answered_with_its_own_words(client: httpx.Client, text: str) -> None:
+    status, answer = send(client, predict(text))
+    assert status == 200
+    tokens = answer["data"][0]["sentences"][0]["tokens"]
+    assert "".join(tokens) == "".join(text.split())
+
+
+def test_duplicate_keys_are_no_harm(client: httpx.Client) -> None:
+    assert send(client, b'{"model":"x","model":"sst-none","inputs":["a"],"inputs":["b"]}')[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/compare"])
+def test_an_unknown_model_is_not_found(client: httpx.Client, path: str) -> None:
+    named = {"model": "sst-x"} if path.endswith("predict") else {"models": ["sst-none", "sst-x"]}
+    status, problem = send(client, {**named, "inputs": ["a"]}, path)
+    assert (status, problem["code"]) == (404, "model_not_found")
+    assert "sst-spigot" in problem["detail"]
+
+
+@pytest.mark.parametrize("id_", ["sst-x", "..%2f..%2fetc", "%00", "a" * 5000, "sst-spigot%0d%0ax: y"])
+def test_unknown_ids_in_a_path_are_not_found(client: httpx.Client, id_: str) -> None:
+    assert client.get(f"/v1/models/{id_}").status_code == 404
+
+
+def test_a_body_over_the_limit_is_refused_whatever_its_header_says(client: httpx.Client) -> None:
+    def body():
+        for _ in range(40):
+            yield b"x" * 50_000
+
+    response = client.post("/v1/predict", content=body(), headers={"content-type": "application/json"})
+    assert response.status_code == 413
+    assert response.json()["code"] == "body_too_large"
+
+
+def test_other_media_types_are_refused(client: httpx.Client) -> None:
+    response = client.post("/v1/predict", content=b"{}", headers={"content-type": "text/plain"})
+    assert response.status_code == 415
+
+
+def test_unknown_paths_and_methods_are_problems_too(client: httpx.Client) -> None:
+    for response, status in ((client.get("/v2"), 404), (client.get("/v1/predict"), 405)):
+        assert response.status_code == status
+        assert Problem.model_validate(response.json()).request_id

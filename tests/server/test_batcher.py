@@ -1,0 +1,199 @@
+"""Batching: what goes together, what is dropped, and that nothing starves."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server import batcher as module
+from server.batcher import Batcher, Budget, Job, QueueFullError, Work, choose
+from server.metrics import Metrics
+from server.predictor import Item, Prediction
+
+
+def item(length: int) -> Item:
+    return Item(sentences=(("w",) * length,))
+
+
+def works(lengths: list[int]) -> list[Work]:
+    return [Work(None, index, item(length)) for index, length in enumerate(lengths)]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=60),
+    arcs=st.integers(1, 5000),
+    tokens=st.integers(1, 500),
+)
+def test_a_batch_holds_the_oldest_and_keeps_to_the_budget(lengths: list[int], arcs: int, tokens: int) -> None:
+    queue = works(lengths)
+    batch = choose(queue, Budget(arcs, tokens))
+    assert queue[0] in batch
+    size, longest = len(batch), max(work.length for work in batch)
+    assert size == 1 or (size * (longest + 1) ** 2 <= arcs and size * longest <= tokens)
+    assert len(set(map(id, batch))) == size
+    # Neighbours in length: nothing left out lies strictly between the shortest and the longest.
+    shortest = min(work.length for work in batch)
+    left = [work.length for work in queue if work not in batch]
+    assert not [length for length in left if shortest < length < longest]
+
+
+def test_what_fits_goes_together_whatever_its_order() -> None:
+    assert len(choose(works([5, 50, 7]), Budget(arcs=3 * 51**2, tokens=1000))) == 3
+
+
+class Gate:
+    """A stand-in for inference that holds each batch until it is let through."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.started = threading.Semaphore(0)
+        self.open = threading.Semaphore(0)
+        self.fails = False
+
+    def __call__(self, classifier, items, wanted, observe):
+        self.batches.append([one.words for one in items])
+        self.started.release()
+        assert self.open.acquire(timeout=10)
+        if self.fails:
+            raise RuntimeError("broken")
+        return [Prediction([float(one.words)]) for one in items]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    gate = Gate()
+    monkeypatch.setattr(module, "predict", gate)
+    return gate
+
+
+MODEL = SimpleNamespace(id="m", classifier=None)
+OTHER = SimpleNamespace(id="o", classifier=None)
+NONE: frozenset = frozenset()
+
+
+def run(gate: Gate, scenario, max_queue: int = 10) -> Batcher:
+    batcher = Batcher(Budget(10_000, 1000), max_queue, Metrics())
+    try:
+        asyncio.run(asyncio.wait_for(scenario(batcher), 20))
+    finally:
+        gate.open.release(1000)
+        batcher.close()
+    return batcher
+
+
+def first_words(job: Job) -> list[float]:
+    return [result.scores[0] for result in job.future.result()]
+
+
+def test_what_queued_while_a_batch_ran_goes_next_together(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        first = batcher.submit(MODEL, [item(1)], NONE)
+        await asyncio.to_thread(gate.started.acquire)
+        second, third = (batcher.submit(MODEL, [item(n), item(n + 1)], NONE) for n in (5, 3))
+        gate.open.release(2)
+        await asyncio.gather(first.future, second.future, third.future)
+        assert first_words(second) == [5, 6]
+        assert first_words(third) == [3, 4]
+
+    run(gate, scenario)
+    assert [sorted(batch) for batch in gate.batches] == [[1], [3, 4, 5, 6]]
+
+
+def test_models_and_kinds_of_question_do_not_mix(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        asked = [(MODEL, NONE), (MODEL, frozenset({"map"})), (OTHER, NONE), (MODEL, NONE)]
+        blocker = batcher.submit(OTHER, [item(9)], NONE)
+        await asyncio.to_thread(gate.started.acquire)
+        jobs = [batcher.submit(model, [item(n)], wanted) for n, (model, wanted) in enumerate(asked, 1)]
+        gate.open.release(9)
+        await asyncio.gather(blocker.future, *(job.future for job in jobs))
+
+    run(gate, scenario)
+    assert gate.batches == [[9], [1, 4], [2], [3]]
+
+
+def test_a_full_queue_refuses_at_once_and_a_lone_large_request_never(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        running = batcher.submit(MODEL, [item(1)], NONE)
+        await asyncio.to_thread(gate.started.acquire)
+        large = batcher.submit(MODEL, [item(2)] * 12, NONE)
+        with pytest.raises(QueueFullError, match="12 inputs wait"):
+            batcher.submit(MODEL, [item(3)], NONE)
+        other = batcher.submit(OTHER, [item(4)], NONE)  # a queue of its own
+        gate.open.release(3)
+        await asyncio.gather(running.future, large.future, other.future)
+
+    run(gate, scenario)
+
+
+def test_work_that_nobody_waits_for_is_dropped(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        running = batcher.submit(MODEL, [item(1)], NONE)
+        await asyncio.to_thread(gate.started.acquire)
+        gone = batcher.submit(MODEL, [item(2)], NONE)
+        kept = batcher.submit(MODEL, [item(3)], NONE)
+        gone.future.cancel()
+        gate.open.release(2)
+        await asyncio.gather(running.future, kept.future)
+
+    batcher = run(gate, scenario)
+    assert gate.batches == [[1], [3]]
+    assert batcher.metrics.queue_items._value.get() == 0
+
+
+def test_an_error_reaches_its_own_requests_only(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        gate.fails = True
+        bad = batcher.submit(MODEL, [item(1)], NONE)
+        await asyncio.to_thread(gate.started.acquire)
+        gate.open.release()
+        with pytest.raises(RuntimeError, match="broken"):
+            await bad.future
+        gate.fails = False
+        good = batcher.submit(MODEL, [item(2)], NONE)
+        gate.open.release()
+        await good.future
+
+    run(gate, scenario)
+
+
+def test_closing_finishes_what_is_queued(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        jobs = [batcher.submit(model, [item(1)], NONE) for model in (MODEL, OTHER)]
+        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        gate.open.release(2)
+        await asyncio.gather(closing, *(job.future for job in jobs))
+
+    run(gate, scenario)
+
+
+def test_inference_mode_is_on_in_the_batchers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real function, from another thread: no graph is built there."""
+    seen = []
+
+    class Classifier:
+        labels = ("a", "b")
+
+        def batch(self, sentences):
+            return torch.zeros(len(sentences), 2, requires_grad=True)
+
+        def encode(self, batch):
+            seen.append(torch.is_inference_mode_enabled())
+            return SimpleNamespace(scores=None, states=batch, lengths=None)
+
+        def decode(self, encoding, structure):
+            return encoding.states * 1
+
+    async def scenario(batcher: Batcher) -> None:
+        model = SimpleNamespace(id="m", classifier=Classifier())
+        job = batcher.submit(model, [item(1)], NONE)
+        assert [result.scores for result in await job.future] == [[0.5, 0.5]]
+
+    batcher = Batcher(Budget(100, 100), 10, Metrics())
+    asyncio.run(scenario(batcher))
+    batcher.close()
+    assert seen == [True]

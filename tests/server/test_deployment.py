@@ -1,0 +1,90 @@
+"""The deployment files, as far as they can be held against something without an engine to run them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from server.metrics import Metrics
+from server.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+PROFILES = {"cpu", "gpu", "monitoring", "proxy"}
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_compose_file_keeps_to_the_specification() -> None:
+    tool = str(Path(sys.executable).with_name("check-jsonschema"))
+    run(tool, "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+
+
+def test_the_dockerfile_has_no_lint() -> None:
+    run(str(Path(sys.executable).with_name("hadolint")), "Dockerfile")
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_every_profile_stands_by_itself(profile: str) -> None:
+    services = {name: s for name, s in COMPOSE["services"].items() if profile in s["profiles"]}
+    assert services
+    for service in services.values():
+        for name, condition in service.get("depends_on", {}).items():
+            assert condition["condition"] == "service_healthy"
+            assert name in services or condition.get("required") is False
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+
+
+def test_every_service_is_hardened() -> None:
+    assert {profile for s in COMPOSE["services"].values() for profile in s["profiles"]} == PROFILES
+    for service in COMPOSE["services"].values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["read_only"] is True
+        assert service["pids_limit"]
+        assert service["mem_limit"]
+        for port in service["ports"]:
+            assert port.startswith("127.0.0.1:") or service["profiles"] == ["proxy"]
+    for name in ("understory", "understory-gpu"):
+        assert "./models:/models:ro" in COMPOSE["services"][name]["volumes"]
+
+
+def test_only_settings_that_exist_are_set() -> None:
+    text = (ROOT / "Dockerfile").read_text() + "".join(
+        f"{name}=" for name in COMPOSE["services"]["understory"]["environment"]
+    )
+    names = {name.lower() for name in re.findall(r"UNDERSTORY_([A-Z_]+)=", text)}
+    assert names
+    assert names <= Settings.model_fields.keys()
+
+
+def test_dashboard_and_alerts_ask_for_numbers_that_exist() -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana/dashboards/understory.json").read_text())
+    rules = (ROOT / "deploy/prometheus/alerts.yml").read_text()
+    asked = set(
+        re.findall(
+            r"understory_[a-z_]+", json.dumps([panel["targets"] for panel in dashboard["panels"]]) + rules
+        )
+    )
+    known = {family.name for family in Metrics().registry.collect()}
+    suffix = re.compile(r"_(total|sum|count|bucket)$")
+    assert {suffix.sub("", name) for name in asked} <= known
+    assert len(asked) > 8
+
+
+def test_the_build_context_holds_what_the_dockerfile_copies() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = set()
+    for line in re.findall(r"^COPY (?!--from)(.+)$", (ROOT / "Dockerfile").read_text(), re.M):
+        copied |= set(line.split()[:-1])
+    assert copied <= allowed
+    assert all((ROOT / name).exists() for name in copied)

@@ -1,0 +1,300 @@
+"""What operators meet: refused checkpoints, loading and unloading, keys, headers, numbers, limits in time."""
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+from safetensors import safe_open
+from safetensors.torch import save_file
+from served import running, settings_for, write_model
+
+from server import batcher
+from server.app import create_app
+from server.registry import ModelError, Registry
+
+KEY, ADMIN = "a key of some length", "the key of the admin"
+ASK = {"model": "sst-spigot", "inputs": ["A funny film."]}
+
+
+def rewrite(path: Path, change) -> None:
+    """Save a checkpoint again with other metadata or tensors, as somebody who tampers would."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(metadata, tensors)
+    save_file(tensors, path, metadata=metadata)
+
+
+def tamper(metadata: dict, tensors: dict) -> None:
+    tensors["decoder.output.bias"] = tensors["decoder.output.bias"] + 1
+
+
+def age(metadata: dict, tensors: dict) -> None:
+    metadata["understory"] = metadata["understory"].replace('"format_version":1', '"format_version":99')
+
+
+def test_bad_checkpoints_are_refused_by_name_and_the_others_serve(own_models: Path) -> None:
+    truncated = own_models / "sst-none" / "model.safetensors"
+    truncated.write_bytes(truncated.read_bytes()[:-100])
+    rewrite(own_models / "sst-marginals" / "model.safetensors", tamper)
+    rewrite(own_models / "sst-sparsemap" / "model.safetensors", age)
+    (own_models / "sst-broken-card").mkdir()
+    path = write_model(own_models / "x", "spigot")
+    path.rename(own_models / "sst-broken-card" / "model.safetensors")
+    (own_models / "sst-broken-card" / "card.json").write_text("{")
+    with running(create_app(settings_for(own_models))) as client:
+        ready = client.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["status"] == "degraded"
+        assert ready.json()["models"] == ["sst-spigot"]
+        refused = {item["id"]: item["detail"] for item in ready.json()["refused"]}
+        assert "truncated" in refused["sst-none"]
+        assert "digest" in refused["sst-marginals"]
+        assert "version 99" in refused["sst-sparsemap"]
+        assert "not JSON" in refused["sst-broken-card"]
+        assert str(own_models) not in ready.text
+        assert client.get("/v1/models").json()["refused"] == ready.json()["refused"]
+        answer = client.post("/v1/predict", json={**ASK, "model": "sst-none"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "model_refused")
+        assert client.post("/v1/predict", json=ASK).status_code == 200
+
+
+def test_without_a_single_good_model_it_lives_but_is_not_ready(own_models: Path) -> None:
+    for path in own_models.glob("*/model.safetensors"):
+        path.write_bytes(b"")
+    with running(create_app(settings_for(own_models))) as client:
+        assert client.get("/livez").status_code == 200
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["code"]) == (503, "no_models")
+        assert "sst-none" in ready.json()["detail"]
+
+
+def test_models_are_loaded_and_unloaded_with_the_admin_key_only(own_models: Path) -> None:
+    admin = {"authorization": f"Bearer {ADMIN}"}
+    with running(create_app(settings_for(own_models, admin_key=ADMIN))) as client:
+        assert client.post("/v1/models/sst-spigot/unload").status_code == 401
+        assert (
+            client.post("/v1/models/sst-spigot/unload", headers={"authorization": "Bearer x"}).status_code
+            == 401
+        )
+        assert client.post("/v1/models/sst-spigot/unload", headers=admin).status_code == 204
+        assert client.post("/v1/predict", json=ASK).status_code == 404
+        assert client.post("/v1/models/sst-spigot/unload", headers=admin).status_code == 404
+        before = client.post("/v1/models/sst-spigot/load", headers=admin).json()["revision"]
+        write_model(own_models, "spigot", seed=1)
+        after = client.post("/v1/models/sst-spigot/load", headers=admin).json()["revision"]
+        assert before != after
+        (own_models / "sst-spigot" / "model.safetensors").write_bytes(b"bad")
+        refused = client.post("/v1/models/sst-spigot/load", headers=admin)
+        assert (refused.status_code, refused.json()["code"]) == (422, "model_refused")
+        assert client.post("/v1/predict", json=ASK).json()["model"]["revision"] == after
+        for id_ in ("sst-x", "..", "%2e%2e%2fmodels", "sst-none%2f..%2fsst-none"):
+            assert client.post(f"/v1/models/{id_}/load", headers=admin).status_code in {404, 405}
+
+
+def test_administration_is_off_without_a_key(client: httpx.Client) -> None:
+    for action in ("load", "unload"):
+        assert client.post(f"/v1/models/sst-none/{action}").json()["code"] == "admin_off"
+
+
+@pytest.mark.parametrize("id_", ["..", "../models", "a/b", "", ".hidden", "a\0b", "a" * 101])
+def test_ids_are_names_and_not_paths(own_models: Path, id_: str) -> None:
+    with pytest.raises(ModelError, match="letters"):
+        Registry(own_models, settings_for(own_models).limits()).load(id_)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(own_models: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "elsewhere", "spigot")
+    (own_models / "link").symlink_to(tmp_path / "elsewhere" / "sst-spigot")
+    with pytest.raises(ModelError, match="outside"):
+        Registry(own_models, settings_for(own_models).limits()).load("link")
+
+
+def test_a_changed_file_is_found_and_swapped_under_load(own_models: Path) -> None:
+    with running(create_app(settings_for(own_models, watch_seconds=0.05))) as client:
+        revisions, statuses, stop = set(), set(), threading.Event()
+
+        def ask() -> None:
+            with httpx.Client(base_url=client.base_url) as own:
+                while not stop.is_set():
+                    answer = own.post("/v1/predict", json=ASK)
+                    statuses.add(answer.status_code)
+                    revisions.add(answer.json()["model"]["revision"])
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for seed in (1, 2, 3):
+            deadline = time.monotonic() + 30
+            while len(revisions) < seed and time.monotonic() < deadline:
+                time.sleep(0.02)
+            write_model(own_models, "spigot", seed)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert statuses == {200}
+    assert len(revisions) == 3
+
+
+def test_the_api_key_is_asked_for(model_folder: Path) -> None:
+    with running(create_app(settings_for(model_folder, api_key=KEY))) as client:
+        missing = client.post("/v1/predict", json=ASK)
+        assert missing.status_code == 401
+        assert missing.headers["www-authenticate"] == "Bearer"
+        assert client.get("/v1/models", headers={"authorization": f"Basic {KEY}"}).status_code == 401
+        assert client.get("/v1/models", headers={"authorization": f"Bearer {KEY}"}).status_code == 200
+        assert client.get("/livez").status_code == 200
+
+
+def test_answers_carry_safe_headers_and_a_clean_request_id(client: httpx.Client) -> None:
+    for path in ("/", "/docs", "/livez", "/v1/models", "/nowhere", "/static/nowhere.js"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "access-control-allow-origin" not in headers
+    assert client.get("/livez", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    for bad in ("a b", "x" * 65, '"><script>', "é".encode()):
+        given = client.get("/livez", headers={"x-request-id": bad}).headers["x-request-id"]
+        assert len(given) == 32
+        assert given.isalnum()
+
+
+def test_the_pages_load_nothing_from_elsewhere(client: httpx.Client) -> None:
+    for path in ("/", "/docs"):
+        html = client.get(path).text
+        assert "http://" not in html.replace("http://www.w3.org", "")
+        assert "https://" not in html
+
+
+def test_an_unexpected_error_shows_no_trace(
+    app: FastAPI, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    monkeypatch.setattr(batcher, "predict", broken)
+    answer = client.post("/v1/predict", json=ASK)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "secret" not in answer.text
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def numbers(client: httpx.Client) -> dict[str, float]:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return {
+        f"{sample.name}{sorted(sample.labels.items())}": sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_numbers_count_requests_batches_and_stages(client: httpx.Client) -> None:
+    before = numbers(client)
+    client.post("/v1/predict", json={**ASK, "inputs": ["a", "b c"]})
+    client.post("/v1/predict", json={**ASK, "model": "sst-x"})
+    after = numbers(client)
+
+    def grown(name: str, **labels: str) -> float:
+        key = f"understory_{name}{sorted(labels.items())}"
+        return after.get(key, 0) - before.get(key, 0)
+
+    assert grown("requests_total", route="/v1/predict", status="200") == 1
+    assert grown("requests_total", route="/v1/predict", status="404") == 1
+    assert grown("batch_items_sum", model="sst-spigot") == 2
+    assert grown("batch_tokens_sum", model="sst-spigot") == 3
+    assert grown("queue_seconds_count", model="sst-spigot") == 2
+    for stage in ("encode", "map", "marginals", "sparsemap", "decode"):
+        assert grown("stage_seconds_count", model="sst-spigot", stage=stage) == 1
+    assert after["understory_queue_items[]"] == 0
+
+
+class Slow:
+    """Inference that waits until it is let go, to fill the queue behind it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.items = 0
+        self.go = threading.Event()
+        real = batcher.predict
+
+        def slow(classifier, items, *rest):
+            self.items += len(items)
+            assert self.go.wait(60)
+            return real(classifier, items, *rest)
+
+        monkeypatch.setattr(batcher, "predict", slow)
+
+
+def test_a_full_queue_sheds_load_and_liveness_stays_quick(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(create_app(settings_for(model_folder, max_queue=2))) as client:
+        slow = Slow(monkeypatch)
+        answers = []
+
+        def ask() -> None:
+            answers.append(httpx.post(f"{client.base_url}/v1/predict", json=ASK, timeout=30))
+
+        threads = [threading.Thread(target=ask) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        while len(answers) < 9:  # one runs, two wait
+            assert client.get("/livez").status_code == 200
+        slow.go.set()
+        for thread in threads:
+            thread.join()
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses) == [200] * 3 + [429] * 9
+    for answer in answers:
+        if answer.status_code == 429:
+            assert int(answer.headers["retry-after"]) >= 1
+            assert answer.json()["code"] == "queue_full"
+
+
+def test_too_slow_is_said_so(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(create_app(settings_for(model_folder, timeout_seconds=0.05))) as client:
+        slow = Slow(monkeypatch)
+        answer = client.post("/v1/predict", json=ASK)
+        slow.go.set()
+        assert (answer.status_code, answer.json()["code"]) == (504, "too_slow")
+
+
+def gone(client: httpx.Client) -> float:
+    return numbers(client).get("understory_requests_total[('route', '/v1/predict'), ('status', '499')]", 0)
+
+
+def test_clients_that_went_away_leave_the_queue(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(create_app(settings_for(model_folder))) as client:
+        slow = Slow(monkeypatch)
+        first = threading.Thread(target=client.post, args=("/v1/predict",), kwargs={"json": ASK})
+        first.start()
+        while not slow.items:
+            time.sleep(0.01)
+        for _ in range(5):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{client.base_url}/v1/predict", json=ASK, timeout=httpx.Timeout(5, read=0.05))
+        while gone(client) < 5:
+            time.sleep(0.01)
+        slow.go.set()
+        first.join()
+        assert client.post("/v1/predict", json=ASK).status_code == 200
+        assert slow.items == 2
+
+
+HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+
+
+def test_a_body_that_never_ends_is_given_up(model_folder: Path) -> None:
+    with running(create_app(settings_for(model_folder, body_seconds=0.2))) as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as slow:
+            slow.sendall(HEAD + b"{")
+            assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+        assert client.get("/livez").status_code == 200

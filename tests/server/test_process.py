@@ -1,0 +1,160 @@
+"""`python -m server` as an operator meets it: its errors, its signals, its workers."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.settings import Settings
+
+ASK = {"model": "sst-spigot", "inputs": ["A funny film."]}
+
+
+def environment(**settings: object) -> dict[str, str]:
+    own = {f"UNDERSTORY_{name.upper()}": str(value) for name, value in settings.items()}
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("UNDERSTORY_")},
+        "OMP_NUM_THREADS": "1",
+        **own,
+    }
+
+
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen, str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server"],
+        env=environment(models=folder, port=0, **settings),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        url = re.search(r"http://\S+", process.stderr.readline()).group()
+        deadline = time.monotonic() + 300
+        while not ready(url):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process, url
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def start(**settings: object) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "server"],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
+def test_what_keeps_it_from_starting_is_said(model_folder: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, message = start(models=model_folder, port=port)
+    assert status == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in message
+    assert "UNDERSTORY_PORT" in message
+    status, message = start(models=tmp_path / "nowhere")
+    assert (status, "is no folder" in message) == (1, True)
+    status, message = start(models=tmp_path)
+    assert (status, "holds no model" in message) == (1, True)
+    status, message = start(models=model_folder, max_words="many")
+    assert (status, message.startswith("UNDERSTORY_MAX_WORDS: ")) == (1, True)
+    assert "Traceback" not in message
+
+
+def test_help_shows_every_setting() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "server", "--help"], capture_output=True, text=True, check=True
+    )
+    for name in Settings.model_fields:
+        assert f"UNDERSTORY_{name.upper()}" in shown.stdout.replace("\n", " ")
+
+
+def test_a_signal_under_load_loses_no_accepted_request(model_folder: Path) -> None:
+    with serving(model_folder, drain_seconds=2) as (process, url):
+        statuses: list[int] = []
+        errors: list[Exception] = []
+
+        def ask() -> None:
+            """Ask on one connection until the service says that it ends, as a proxy does."""
+            with httpx.Client(base_url=url, timeout=60) as client:
+                try:
+                    while True:
+                        answer = client.post("/v1/predict", json=ASK)
+                        statuses.append(answer.status_code)
+                        if answer.headers.get("connection") == "close":
+                            return
+                except httpx.TransportError as error:
+                    errors.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        while len(statuses) < 20:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        draining = httpx.get(f"{url}/readyz", timeout=10)
+        assert (draining.status_code, draining.json()["code"]) == (503, "draining")
+        assert process.wait(timeout=60) == 0
+    assert errors == []
+    assert set(statuses) == {200}
+
+
+def test_numbers_of_two_workers_add_up(model_folder: Path) -> None:
+    with serving(model_folder, workers=2) as (process, url):
+        for _ in range(40):  # a connection each, so that both workers get some
+            assert httpx.post(f"{url}/v1/predict", json=ASK, timeout=60).status_code == 200
+        counted = {
+            sample.value
+            for family in text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=60).text)
+            for sample in family.samples
+            if sample.name == "understory_requests_total" and sample.labels["route"] == "/v1/predict"
+        }
+        assert counted == {40}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+
+
+def _rest(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(100)
+    except ConnectionResetError:
+        return b""
+
+
+def test_slow_headers_are_cut_off_and_half_closed_clients_are_answered(model_folder: Path) -> None:
+    with serving(model_folder, header_seconds=0.3) as (_, url):
+        address = (httpx.URL(url).host, httpx.URL(url).port)
+        with socket.create_connection(address, timeout=30) as slow:
+            slow.sendall(b"GET /livez HTTP/1.1\r\nHo")
+            assert _rest(slow) == b""
+        with socket.create_connection(address, timeout=30) as half:
+            half.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            half.shutdown(socket.SHUT_WR)
+            assert half.recv(100).startswith(b"HTTP/1.1 200")
+        assert httpx.get(f"{url}/livez").status_code == 200

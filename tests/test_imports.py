@@ -1,0 +1,45 @@
+"""Imports point one way: trainer → latent ← server."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FORBIDDEN = {"latent": {"trainer", "server"}, "trainer": {"server"}, "server": {"trainer"}}
+FILES = [path for package in FORBIDDEN for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imported(path):
+    """Top-level packages that a file imports, anywhere in it, by statement or by importlib."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
+            yield ast.unparse(node.args[0]).strip("f'\"").split(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_nothing_above_it(path):
+    package = path.relative_to(ROOT).parts[0]
+    assert not set(imported(path)) & FORBIDDEN[package]
+
+
+def test_the_check_sees_every_kind_of_import(tmp_path):
+    source = tmp_path / "x.py"
+    source.write_text(
+        "import server.app as s\ndef f():\n  from trainer import fit\n"
+        "  importlib.import_module(f'latent.{s}')\n"
+    )
+    assert set(imported(source)) == {"server", "trainer", "latent"}
+
+
+def test_help_needs_none_of_the_heavy_libraries():
+    code = "import sys; from trainer.__main__ import main; main(['--help']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("torch", "numba", "lightning", "tyro", "rich"):
+        assert f"'{heavy}'" not in done.stdout

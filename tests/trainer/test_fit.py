@@ -1,0 +1,215 @@
+import json
+import math
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from rich.console import Console
+
+try:
+    import resource
+except ImportError:
+    resource = None
+
+from latent.nn.checkpoint import load
+from trainer.build import build
+from trainer.callbacks import SaveState
+from trainer.evaluate import evaluate
+from trainer.fit import fit
+from trainer.learner import learning_rate_factor
+from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
+from trainer.run_folder import FitError
+from trainer.tasks.sst import Sst
+
+QUIET = Console(quiet=True)
+
+
+def options(out, estimator="spigot", *, resume=False, model=None, **training):
+    return FitOptions(
+        model=ModelOptions(
+            estimator=estimator, hidden_size=16, embedding_size=12, min_count=1, **(model or {})
+        ),
+        training=TrainingOptions(
+            **{
+                "epochs": 6,
+                "batch_size": 16,
+                "learning_rate": 0.01,
+                "threads": 1,
+                "accelerator": "cpu",
+                **training,
+            }
+        ),
+        run=RunOptions(out=out, resume=resume, quiet=True, save_every=7),
+    )
+
+
+@pytest.mark.parametrize("estimator", ["none", "marginals", "sparsemap", "ste-identity", "spigot"])
+def test_a_short_fit_learns(sst_folder, tmp_path, estimator):
+    task = Sst(data=sst_folder, phrases=True)
+    run = fit(task, options(tmp_path / "run", estimator), QUIET)
+    assert run.metrics["dev_accuracy"] == 1.0
+    checkpoint = load(run.checkpoint)
+    report = evaluate(checkpoint.classifier, task.splits().test)
+    assert report.accuracy[report.trained] == 1.0
+    assert checkpoint.header.training["task"] == "sst"
+    assert checkpoint.header.metrics["dev"]["dev_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("stop", [7, 12, 18])
+def test_a_resumed_run_ends_with_the_same_weights(sst_folder, tmp_path, monkeypatch, stop):
+    """Killed in the middle of an epoch, at its end, and later: the same final bits."""
+    task = Sst(data=sst_folder)
+    model, training = {"dropout": 0.3}, {"epochs": 4, "patience": 10}
+    whole = fit(task, options(tmp_path / "whole", model=model, **training), QUIET)
+    with monkeypatch.context() as patch:
+        kill_after(patch, stop)
+        with pytest.raises(RuntimeError, match="killed"):
+            fit(task, options(tmp_path / "cut", model=model, **training), QUIET)
+    resumed = fit(task, options(tmp_path / "cut", model=model, resume=True, **training), QUIET)
+    final = [torch.load(run.checkpoint.parent / "state.ckpt", weights_only=True) for run in (whole, resumed)]
+    assert final[0]["global_step"] == final[1]["global_step"] == 4 * math.ceil(len(task.splits().train) / 16)
+    for name, tensor in final[0]["state_dict"].items():
+        assert torch.equal(tensor, final[1]["state_dict"][name]), name
+    one, other = load(whole.checkpoint), load(resumed.checkpoint)
+    assert one.header.metrics == other.header.metrics
+    for name, tensor in one.classifier.state_dict().items():
+        assert torch.equal(tensor, other.classifier.state_dict()[name]), name
+
+
+def kill_after(patch, steps):
+    from trainer.learner import Learner
+
+    step = Learner.training_step
+
+    def dying(self, batch, index):
+        if self.global_step >= steps:
+            raise RuntimeError("killed")
+        return step(self, batch, index)
+
+    patch.setattr(Learner, "training_step", dying)
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_other_options(sst_folder, tmp_path):
+    task = Sst(data=sst_folder)
+    with pytest.raises(FitError, match="nothing to resume in"):
+        fit(task, options(tmp_path / "run", epochs=1, resume=True), QUIET)
+    fit(task, options(tmp_path / "run", epochs=1), QUIET)
+    with pytest.raises(FitError, match="holds a run; go on with it by --resume"):
+        fit(task, options(tmp_path / "run", epochs=1), QUIET)
+    with pytest.raises(FitError, match=r"other options: training\.learning_rate"):
+        fit(task, options(tmp_path / "run", epochs=1, learning_rate=0.5, resume=True), QUIET)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(sst_folder, tmp_path):
+    with pytest.raises(FitError, match=r"step \d+: .*must be finite.* the last good state is .*state.ckpt"):
+        fit(Sst(data=sst_folder), options(tmp_path / "run", learning_rate=1e30, clip=0.0, warmup=0.0), QUIET)
+
+
+@pytest.mark.skipif(
+    resource is None, reason="this system has no limit on the size of files to try a full disk"
+)
+def test_a_full_disk_leaves_the_last_good_state(sst_folder, tmp_path, monkeypatch):
+    task, limits = Sst(data=sst_folder), resource.getrlimit(resource.RLIMIT_FSIZE)
+    written = SaveState.on_train_epoch_end
+
+    def full(self, trainer, learner):
+        if trainer.current_epoch == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+        written(self, trainer, learner)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveState, "on_train_epoch_end", full)
+        try:
+            with pytest.raises(FitError, match="could not write to"):
+                fit(task, options(tmp_path / "run", epochs=3, patience=9), QUIET)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    steps = math.ceil(len(task.splits().train) / 16)
+    assert torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)["global_step"] == 7 > steps
+    fit(task, options(tmp_path / "run", epochs=3, patience=9, resume=True), QUIET)
+
+
+def test_a_folder_that_cannot_be_written(sst_folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FitError, match="cannot write to"):
+        fit(Sst(data=sst_folder), options(tmp_path / "file" / "run"), QUIET)
+
+
+def test_pretrained_vectors_are_taken_and_can_be_frozen(sst_folder, tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("lovely 1 0 0 0\ndull -1 0 0 0\nunseen 9 9 9 9\n")
+    task = Sst(data=sst_folder)
+    model = ModelOptions(vectors=(vectors,), embeddings="frozen", hidden_size=8, min_count=2)
+    classifier = build(task, task.splits(), model)
+    lovely, film = classifier.look_up(["lovely", "film"])
+    weight = classifier.encoder.embedding.weight
+    assert weight[lovely].tolist() == [1, 0, 0, 0]
+    assert "unseen" not in classifier.vocabulary
+    classifier.loss(classifier.batch([["lovely", "film"]]), torch.tensor([1])).sum().backward()
+    assert weight.grad[lovely].eq(0).all()
+    assert weight.grad[film].ne(0).any()
+
+
+def test_unknown_words_are_trained_by_rare_ones(sst_folder):
+    task = Sst(data=sst_folder)
+    classifier = build(task, task.splits(), ModelOptions(min_count=1000, hidden_size=8))
+    assert len(classifier.vocabulary.words) == 0
+    classifier.loss(classifier.batch([["lovely", "film"]]), torch.tensor([1])).sum().backward()
+    assert classifier.encoder.embedding.weight.grad[1].ne(0).any()
+
+
+def test_learning_rate_schedules():
+    def rates(**given):
+        return [learning_rate_factor(TrainingOptions(**given), 100)(step) for step in (0, 9, 10, 55, 100)]
+
+    assert rates(schedule="linear", warmup=0.1) == pytest.approx([1 / 11, 10 / 11, 1, 0.5, 0])
+    assert rates(schedule="cosine", warmup=0.1) == pytest.approx([1 / 11, 10 / 11, 1, 0.5, 0])
+    assert rates(schedule="constant", warmup=0.0) == [1, 1, 1, 1, 1]
+
+
+def test_command_line(sst_folder, tmp_path):
+    """The commands as a user types them, in processes of their own."""
+    run = tmp_path / "run"
+
+    def trainer(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "trainer", *arguments], capture_output=True, text=True, check=False
+        )
+
+    data = ["--data", str(sst_folder)]
+    small = ["--epochs", "1", "--hidden-size", "8", "--threads", "1", "--set", "step_size=0.5"]
+    done = trainer("fit", "sst", "--estimator", "spigot", *data, *small, "--out", str(run))
+    assert done.returncode == 0, done.stderr
+    assert "best dev accuracy" in done.stdout
+    report = trainer("evaluate", str(run), "--split", "test", "--json", *data)
+    assert report.returncode == 0, report.stderr
+    assert set(json.loads(report.stdout)["accuracy"]) == {"map", "marginals", "sparsemap"}
+    again = trainer("fit", "sst", "--estimator", "spigot", *data, *small, "--out", str(run))
+    assert again.returncode == 1
+    assert "--resume" in again.stderr
+    assert "Traceback" not in again.stderr
+    wrong = trainer("fit", "sst", "--estimator", "spiggot", *data)
+    assert wrong.returncode == 2
+    assert "spigot" in wrong.stderr + wrong.stdout
+    assert trainer("fitt").returncode == 2
+
+
+def test_two_processes_train_as_one(sst_folder, tmp_path):
+    """Gloo processes under torchrun share each batch: the same weights and dev accuracy as one alone."""
+    flags = "--estimator spigot --epochs 2 --batch-size 15 --hidden-size 8 --threads 1 --accelerator cpu"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    launch = f"-m torch.distributed.run --nproc-per-node 2 --master-addr 127.0.0.1 --master-port {port}"
+    for name, before in (("one", []), ("two", launch.split())):
+        where = ["--data", str(sst_folder), "--out", str(tmp_path / name)]
+        command = [sys.executable, *before, "-m", "trainer", "fit", "sst", *flags.split(), *where]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr
+    one, two = (torch.load(tmp_path / name / "state.ckpt", weights_only=True) for name in ("one", "two"))
+    assert one["global_step"] == two["global_step"]
+    for name, tensor in one["state_dict"].items():
+        torch.testing.assert_close(tensor, two["state_dict"][name], rtol=1e-4, atol=1e-6, msg=name)
+    alone, shared = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert alone["dev_accuracy"] == shared["dev_accuracy"]

@@ -1,0 +1,126 @@
+import itertools
+import json
+
+import pytest
+import torch
+
+from trainer.__main__ import main
+from trainer.published import TABLES
+from trainer.syntax import baselines, read_treebank, uas
+from trainer.table import agreements, markdown, spread, summarize
+from trainer.trials import agreement
+
+
+def run(seed, accuracy, heads, seconds=2.0):
+    trees = {"mean_depth": 2.0 + seed, "flat_share": 0.5, "mean_arc_length": 1.0}
+    report = {"trained": "map", "accuracy": {"map": accuracy}, "trees": trees, "heads": heads}
+    return {"seed": seed, "seconds_per_epoch": seconds, "dev": report, "test": report}
+
+
+def test_agreement_counts_words_not_sentences():
+    assert agreement([[[0]], [[2, 0, 2]]], [[[0]], [[3, 3, 0]]]) == 1 / 4
+    assert agreement([[[0], [2, 0]]], [[[0], [0, 1]]]) == 1 / 3
+
+
+def test_rows_are_means_and_sample_deviations_over_seeds():
+    row = summarize([run(0, 0.8, []), run(1, 0.9, []), run(2, 0.85, [])], base=1.0)
+    assert row["test"] == pytest.approx((0.85, 0.05))
+    assert row["time_ratio"] == 2.0
+    assert row["trees"]["mean_depth"] == pytest.approx(3.0)
+    assert spread([0.5]) == (0.5, 0.0)
+
+
+def test_agreement_between_estimators_and_between_seeds():
+    one = [run(0, 0.8, [[[0, 1]]]), run(1, 0.8, [[[2, 0]]])]
+    other = [run(0, 0.8, [[[0, 1]]]), run(1, 0.8, [[[0, 1]]])]
+    table = agreements({"spigot": one, "marginals": other})
+    assert table["spigot"]["spigot"] == 0.0
+    assert table["marginals"]["marginals"] == 1.0
+    assert table["spigot"]["marginals"] == table["marginals"]["spigot"] == 0.5
+
+
+@pytest.fixture
+def treebank(tmp_path):
+    path = tmp_path / "gold.conllu"
+    rows = ["1-2\tcan't\t_\t_\t_\t_\t_\t_\t_\t_"]
+    rows += [
+        f"{n}\t{word}\t_\t_\t_\t_\t{head}\t_\t_\t_"
+        for n, word, head in [(1, "ca", 3), (2, "n't", 3), (3, "wait", 0)]
+    ]
+    path.write_text("# text = can't wait\n" + "\n".join(rows) + "\n\n1\tYes\t_\t_\t_\t_\t0\t_\t_\t_\n")
+    return path
+
+
+def test_gold_heads_and_trivial_trees(treebank):
+    sentences = read_treebank(treebank)
+    assert sentences == [(["ca", "n't", "wait"], [3, 3, 0]), (["Yes"], [0])]
+    found = baselines(sentences)
+    assert found["left-branching"] == uas([[2, 3, 0], [0]], sentences) == 3 / 4
+    assert found["right-branching"] == uas([[0, 1, 2], [0]], sentences) == 1 / 4
+    assert read_treebank(treebank, longest=2) == sentences[1:]
+
+
+def test_random_trees_are_uniform():
+    """Over many sentences of three words the expected UAS is the mean over all seven trees."""
+    gold = [3, 3, 0]
+    trees = []
+    for heads in itertools.product(range(4), repeat=3):
+        ends = [(min(h, m), max(h, m)) for m, h in enumerate(heads, 1)]
+        crossing = any(a < c < b < d for (a, b), (c, d) in itertools.permutations(ends, 2))
+        cyclic = any(heads[h - 1] == m for m, h in enumerate(heads, 1) if h)
+        if (
+            heads.count(0) == 1
+            and not crossing
+            and not cyclic
+            and all(h != m for m, h in enumerate(heads, 1))
+        ):
+            trees.append(heads)
+    assert len(trees) == 7
+    wanted = sum(h == g for heads in trees for h, g in zip(heads, gold, strict=True)) / 21
+    found = baselines([(["a", "b", "c"], gold)] * 4000, seed=1)["random"]
+    assert found == pytest.approx(wanted, abs=4 * (0.25 / 4000) ** 0.5)
+
+
+def test_the_command_makes_a_table_and_does_not_run_twice(
+    sst_folder, treebank, tmp_path, monkeypatch, capsys
+):
+    (sst_folder / "ud").mkdir()
+    treebank.rename(sst_folder / "ud" / "en_ewt-ud-test.conllu")
+    monkeypatch.setenv("UNDERSTORY_DATA", str(sst_folder))
+    flags = "--estimators none spigot --seeds 0 1 --hyperparameters spigot.step_size=0.5 --tried 7"
+    small = "--epochs 1 --hidden-size 8 --embedding-size 6 --threads 1 --accelerator cpu"
+    folders = ["--work", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert main(["table", "sst", *flags.split(), *small.split(), *folders]) == 0
+    table = json.loads((tmp_path / "results" / "sst.json").read_text())
+    assert set(table["rows"]) == {"none", "spigot"}
+    assert table["rows"]["none"]["time_ratio"] == 1.0
+    assert 0 <= table["rows"]["spigot"]["gold_uas"][0] <= 1
+    assert table["treebank"]["sentences"] == 2
+    text = (tmp_path / "results" / "sst.md").read_text()
+    assert "84.80 ± 1.10" in text
+    assert "7 configuration(s)" in text
+    assert text == markdown(table)
+    assert (tmp_path / "results" / "sst.svg").read_text().count("<svg") == 1
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")}
+    assert len(before) == 4
+    capsys.readouterr()
+    assert main(["table", "sst", *flags.split(), *small.split(), *folders]) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert capsys.readouterr().out.count("holds a finished run") == 4
+
+
+def test_published_rows_are_of_estimators_that_exist():
+    from latent.estimators import ESTIMATORS
+
+    assert all(name in ESTIMATORS for rows in TABLES.values() for name in rows)
+    assert torch.tensor([row.test[0] for row in TABLES["sst"].values()]).max() == pytest.approx(84.80)
+
+
+def test_unknown_names_are_refused(capsys):
+    assert main(["table", "mnli"]) == 1
+    assert main(["table", "sst", "--estimators", "spiggot"]) == 1
+    assert main(["table", "sst", "--hyperparameters", "step_size=1"]) == 1
+    errors = capsys.readouterr().err
+    assert "there are: sst, snli, synthetic" in errors
+    assert "no estimator is called 'spiggot'" in errors
+    assert "wanted ESTIMATOR.NAME=VALUE" in errors
