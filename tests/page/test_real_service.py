@@ -27,7 +27,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shutil.copytree(ROOT / "models" / name, folder / name)
     with serving_app(folder) as url:
         for _ in range(PATIENCE):
-            answer = httpx.get(f"{url}/readyz")
+            answer = httpx.get(f"{url}/readyz", timeout=60)
             if answer.is_success and sorted(answer.json()["models"]) == MODELS:
                 break
             time.sleep(1)

@@ -57,7 +57,7 @@ class Gate:
     def __call__(self, classifier, items, wanted, observe):
         self.batches.append([one.words for one in items])
         self.started.release()
-        assert self.open.acquire(timeout=10)
+        assert self.open.acquire(timeout=60)
         if self.fails:
             raise RuntimeError("broken")
         return [Prediction([float(one.words)]) for one in items]
@@ -78,7 +78,7 @@ NONE: frozenset = frozenset()
 def run(gate: Gate, scenario, max_queue: int = 10) -> Batcher:
     batcher = Batcher(Budget(10_000, 1000), max_queue, Metrics())
     try:
-        asyncio.run(asyncio.wait_for(scenario(batcher), 20))
+        asyncio.run(asyncio.wait_for(scenario(batcher), 120))
     finally:
         gate.open.release(1000)
         batcher.close()

@@ -120,7 +120,7 @@ def test_a_changed_file_is_found_and_swapped_under_load(own_models: Path) -> Non
         revisions, statuses, stop = set(), set(), threading.Event()
 
         def ask() -> None:
-            with httpx.Client(base_url=client.base_url) as own:
+            with httpx.Client(base_url=client.base_url, timeout=60) as own:
                 while not stop.is_set():
                     answer = own.post("/v1/predict", json=ASK)
                     statuses.add(answer.status_code)
@@ -130,10 +130,11 @@ def test_a_changed_file_is_found_and_swapped_under_load(own_models: Path) -> Non
         for thread in threads:
             thread.start()
         for seed in (1, 2, 3):
-            deadline = time.monotonic() + 30
+            if seed > 1:
+                write_model(own_models, "spigot", seed)
+            deadline = time.monotonic() + 60
             while len(revisions) < seed and time.monotonic() < deadline:
                 time.sleep(0.02)
-            write_model(own_models, "spigot", seed)
         stop.set()
         for thread in threads:
             thread.join()
@@ -227,7 +228,7 @@ class Slow:
 
         def slow(classifier, items, *rest):
             self.items += len(items)
-            assert self.go.wait(60)
+            assert self.go.wait(300)
             return real(classifier, items, *rest)
 
         monkeypatch.setattr(batcher, "predict", slow)
@@ -241,10 +242,13 @@ def test_a_full_queue_sheds_load_and_liveness_stays_quick(
         answers = []
 
         def ask() -> None:
-            answers.append(httpx.post(f"{client.base_url}/v1/predict", json=ASK, timeout=30))
+            answers.append(httpx.post(f"{client.base_url}/v1/predict", json=ASK, timeout=120))
 
         threads = [threading.Thread(target=ask) for _ in range(12)]
-        for thread in threads:
+        threads[0].start()
+        while slow.items == 0:  # the first must run alone, or a second one could share its batch
+            assert client.get("/livez").status_code == 200
+        for thread in threads[1:]:
             thread.start()
         while len(answers) < 9:  # one runs, two wait
             assert client.get("/livez").status_code == 200
@@ -280,7 +284,7 @@ def test_clients_that_went_away_leave_the_queue(model_folder: Path, monkeypatch:
             time.sleep(0.01)
         for _ in range(5):
             with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{client.base_url}/v1/predict", json=ASK, timeout=httpx.Timeout(5, read=0.05))
+                httpx.post(f"{client.base_url}/v1/predict", json=ASK, timeout=httpx.Timeout(60, read=0.3))
         while gone(client) < 5:
             time.sleep(0.01)
         slow.go.set()
@@ -294,7 +298,7 @@ HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\
 
 def test_a_body_that_never_ends_is_given_up(model_folder: Path) -> None:
     with running(create_app(settings_for(model_folder, body_seconds=0.2))) as client:
-        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as slow:
+        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=60) as slow:
             slow.sendall(HEAD + b"{")
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         assert client.get("/livez").status_code == 200

@@ -205,7 +205,7 @@ def test_two_processes_train_as_one(sst_folder, tmp_path):
     for name, before in (("one", []), ("two", launch.split())):
         where = ["--data", str(sst_folder), "--out", str(tmp_path / name)]
         command = [sys.executable, *before, "-m", "trainer", "fit", "sst", *flags.split(), *where]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
         assert done.returncode == 0, done.stderr
     one, two = (torch.load(tmp_path / name / "state.ckpt", weights_only=True) for name in ("one", "two"))
     assert one["global_step"] == two["global_step"]
