@@ -15,6 +15,7 @@ from server.app import create_app
 from server.settings import Settings
 
 from .fake_service import Fake, serving
+from .waiting import opened
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -53,16 +54,13 @@ def fake() -> Iterator[Fake]:
 @pytest.fixture
 def page(browser: Browser, fake: Fake) -> Iterator[Page]:
     """A page of the fake service; an error in its console fails the test."""
-    context = browser.new_context(
-        base_url=fake.url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
-    )
-    page = context.new_page()
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(10_000)
-    yield page
-    context.close()
+    viewport = {"width": 1280, "height": 900}
+    with opened(browser, base_url=fake.url, viewport=viewport, reduced_motion="reduce") as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        yield page
     unexpected = [error for error in errors if "status of" not in error and "ERR_" not in error]
     assert not unexpected, unexpected
 

@@ -5,46 +5,60 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from .fake_service import Fake
+from .waiting import eventually, opened, settle
 
 SENTENCE = "A+warm+,+funny+film+."
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+BENCH = f"/#task=sst&text={SENTENCE}&models=sst-none,sst-spigot&constraints=-5.1"
+PAIR = "/#task=snli&models=snli-spigot&premise=A+man+sings+.&hypothesis=He+is+silent+."
 PLACES = {
-    **{view: f"/#task=sst&view={view}&text={SENTENCE}&models=sst-none,sst-spigot&constraints=-5.1"
-       for view in ("trees", "difference", "matrix", "agreement", "table")},
-    "start": "/",
-    "pair": "/#task=snli&models=snli-spigot&premise=A+man+sings+.&hypothesis=He+is+silent+.",
-    "overview": "/#page=overview",
-    "model": "/#page=model&id=sst-spigot",
-}  # fmt: skip
+    "trees": (f"{BENCH}&view=trees", "#view .main-figure"),
+    "difference": (f"{BENCH}&view=difference", "#view .difference"),
+    "matrix": (f"{BENCH}&view=matrix", "#view .matrix"),
+    "agreement": (f"{BENCH}&view=agreement", "#view .agreement"),
+    "table": (f"{BENCH}&view=table", "#view .table-box"),
+    "start": ("/", "#field-text"),
+    "pair": (PAIR, "#view .main-figure"),
+    "overview": ("/#page=overview", "#other-page .overview"),
+    "model": ("/#page=model&id=sst-spigot", "#other-page math"),
+}
+"""By name: the address, and what is there once the page is drawn."""
+
+
+def visit(page: Page, place: str) -> None:
+    """Open a place, as a page of its own, and wait until it is drawn."""
+    path, sign = PLACES[place]
+    page.goto("about:blank")
+    page.goto(path)
+    page.locator(sign).first.wait_for()
+    settle(page)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("place", PLACES)
 def test_axe_finds_nothing(browser: Browser, fake: Fake, place: str, theme: str) -> None:
-    context = browser.new_context(base_url=fake.url, color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(PLACES[place])
-    page.locator("#view > *, #other-page > *, #field-text").first.wait_for()
-    if place in ("trees", "pair"):
-        page.locator(".card").first.wait_for()
-        page.locator(".explain summary").click()
-        page.locator(".what-if summary").click()
-    page.wait_for_timeout(250)
-    found = Axe().run(page, options=RULES)
-    assert found.violations_count == 0, found.generate_report()
-    context.close()
+    with opened(browser, base_url=fake.url, color_scheme=theme, reduced_motion="reduce") as context:
+        page = context.new_page()
+        visit(page, place)
+        if place in ("trees", "pair"):
+            page.locator(".explain summary").click()
+            page.locator("#explain-sparsemap .diagram").wait_for()
+            page.locator(".what-if summary").click()
+            settle(page)
+        found = Axe().run(page, options=RULES)
+        assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_the_dialog(browser: Browser, fake: Fake, theme: str) -> None:
-    context = browser.new_context(base_url=fake.url, color_scheme=theme)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(f"/#task=sst&text={SENTENCE}")
-    page.get_by_role("button", name="Take it away").click()
-    page.locator("#take pre").wait_for()
-    found = Axe().run(page, options=RULES)
-    assert found.violations_count == 0, found.generate_report()
-    context.close()
+    with opened(browser, base_url=fake.url, color_scheme=theme) as context:
+        page = context.new_page()
+        page.goto(f"/#task=sst&text={SENTENCE}")
+        page.get_by_role("button", name="Take it away").click()
+        page.locator("#take pre").wait_for()
+        settle(page)
+        found = Axe().run(page, options=RULES)
+        assert found.violations_count == 0, found.generate_report()
 
 
 def press_until(page: Page, key: str, found: str, most: int = 60) -> None:
@@ -68,6 +82,7 @@ def test_the_keyboard_alone_goes_all_the_way(page: Page, fake: Fake) -> None:
     expect(page.locator(".difference")).to_be_visible()
     expect(page.locator("input[name=view][value=difference]")).to_be_focused()
     page.keyboard.press("ArrowLeft")
+    page.locator(".bundle").first.wait_for()
     press_until(page, "Tab", ".bundle")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#tip")).to_be_visible()
@@ -88,11 +103,9 @@ def test_the_keyboard_alone_goes_all_the_way(page: Page, fake: Fake) -> None:
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (820, 1180), (3840, 2160)])
 def test_no_screen_scrolls_sideways(page: Page, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
-    for place, path in PLACES.items():
-        page.goto("about:blank")
-        page.goto(path)
-        page.locator("#view > *, #other-page > *, #field-text").first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
+    for place in PLACES:
+        visit(page, place)
+        eventually(page, "document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_theme_button_wins_over_the_system_and_is_remembered(page: Page) -> None:

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from .conftest import serving_app
 from .fake_service import Fake
+from .waiting import settle
 
 SHIFTS = """() => {
     window.shift = 0;
@@ -42,10 +43,10 @@ def test_nothing_shifts_when_results_come(page: Page, fake: Fake) -> None:
     page.goto("/#task=sst&text=A+warm+,+funny+film+.")
     page.evaluate(SHIFTS)
     page.locator(".card").first.wait_for()
-    page.wait_for_timeout(300)
+    settle(page)
     assert page.evaluate("window.shift") == 0
     page.get_by_label("Sentence").fill("Another film .")
     page.get_by_label("Sentence").press("Enter")
-    page.get_by_text("Another film .").first.wait_for()
-    page.wait_for_timeout(300)
+    expect(page.locator(".main-figure").first.locator("text.word")).to_have_text(["Another", "film", "."])
+    settle(page)
     assert page.evaluate("window.shift") == 0

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from .fake_service import Fake
+from .waiting import eventually, poll, settle
 
 SENTENCE = "A warm , funny and quietly devastating film ."
 WORDS = SENTENCE.split()
@@ -14,6 +15,7 @@ def ask(page: Page, text: str) -> None:
     page.get_by_label("Sentence").fill(text)
     page.get_by_role("button", name="Show the trees").click()
     page.locator(".card").first.wait_for()
+    settle(page)
 
 
 def test_typing_a_sentence_draws_one_arc_per_word_and_tree(page: Page, fake: Fake) -> None:
@@ -70,8 +72,8 @@ def test_width_and_opacity_grow_with_the_probability(page: Page, fake: Fake) -> 
 def test_sentences_of_any_length_fit_without_scrolling_the_page(page: Page, count: int) -> None:
     page.goto("/")
     ask(page, " ".join(f"word{k}" for k in range(count)))
-    assert page.locator(".card .main-figure").first.locator("text.word").count() == count
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect(page.locator(".card .main-figure").first.locator("text.word")).to_have_count(count)
+    eventually(page, "document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_markup_in_a_sentence_stays_text(page: Page) -> None:
@@ -159,15 +161,17 @@ def test_a_spinner_comes_after_300_ms_and_goes_with_the_answer(page: Page, fake:
     page.clock.run_for(2)
     expect(page.locator(".spinner")).to_be_visible()
     page.clock.resume()
+    poll(page, lambda: len(held), 1)
     held[0].continue_()
     page.locator(".card").first.wait_for()
     expect(page.locator(".spinner")).to_have_count(0)
 
 
 def test_a_service_that_is_still_loading_is_waited_for(page: Page, fake: Fake) -> None:
-    fake.loading = 2
+    fake.loading = 1_000_000
     page.goto("/")
     expect(page.locator("#status")).to_contain_text("being loaded")
+    fake.loading = 0
     expect(page.get_by_label("Sentence")).to_be_visible()
     expect(page.locator("#status")).to_be_empty()
 
@@ -187,17 +191,19 @@ def test_wrapped_rows_need_no_scrolling(page: Page) -> None:
     page.goto(f"/#task=sst&fit=wrap&models=sst-spigot&text={words}")
     figure = page.locator(".main-figure")
     figure.wait_for()
+    settle(page)
     assert figure.locator("svg.diagram").count() > 2
     assert figure.locator("text.word").all_text_contents() == words.split("+")
-    assert page.locator(".scroller").evaluate_all("all => all.every(e => e.scrollWidth <= e.clientWidth)")
+    eventually(page, "[...document.querySelectorAll('.scroller')].every(e => e.scrollWidth <= e.clientWidth)")
 
 
 def test_diagrams_of_one_sentence_scroll_together(page: Page) -> None:
     words = "+".join(f"word{k}" for k in range(40))
     page.goto(f"/#task=sst&show=map&models=sst-spigot,sst-marginals&text={words}")
     page.locator(".main-figure .scroller").nth(1).wait_for()
+    settle(page)
     page.locator(".main-figure .scroller").first.evaluate("e => { e.scrollLeft = 300; }")
-    page.wait_for_function("document.querySelectorAll('.main-figure .scroller')[1].scrollLeft === 300")
+    eventually(page, "document.querySelectorAll('.main-figure .scroller')[1].scrollLeft", 300)
 
 
 def test_a_service_with_a_key_asks_for_it(page: Page, fake: Fake) -> None:

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 from .fake_service import Fake
+from .waiting import settle
 
 WORDS = ["A", "<b>", "50%", "film", "&", "."]
 LINK = "/#task=sst&models=sst-spigot&text=A+%3Cb%3E+50%25+film+%26+."
@@ -23,6 +24,8 @@ Take = Callable[..., Path]
 def take(page: Page, tmp_path: Path) -> Take:
     def take_it(title: str, picture: str | None = None) -> Path:
         page.goto(LINK)
+        page.locator(".card").first.wait_for()
+        settle(page)
         page.get_by_role("button", name="Take it away").click()
         page.locator("#take").get_by_label(title, exact=True).check()
         if picture:

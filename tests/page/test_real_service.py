@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from .conftest import serving_app
 from .fake_service import ROOT
+from .waiting import opened, settle
 
 MODELS = ["sst-marginals", "sst-spigot"]
 SENTENCE = "The plot isn't bad at all."
@@ -38,13 +39,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def real_page(browser: Browser, service: str) -> Iterator[Page]:
-    context = browser.new_context(base_url=service)
-    page = context.new_page()
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_default_timeout(60_000)
-    yield page
-    context.close()
+    with opened(browser, base_url=service) as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
     assert not errors, errors
 
 
@@ -53,6 +52,7 @@ def test_a_typed_sentence_is_drawn_as_the_service_parses_it(real_page: Page, ser
     real_page.get_by_label("Sentence").fill(SENTENCE)
     real_page.get_by_role("button", name="Show the trees").click()
     expect(real_page.locator(".card")).to_have_count(len(MODELS))
+    settle(real_page)
     for model in MODELS:
         body = {"model": model, "inputs": [SENTENCE], "parameters": {"trees": {"min_probability": 0.05}}}
         answer = (

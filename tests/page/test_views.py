@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .fake_service import Fake
+from .waiting import eventually, settle
 
 SENTENCE = "A warm , funny and quietly devastating film ."
 LINK = "/#task=sst&text=" + SENTENCE.replace(" ", "+")
@@ -28,6 +29,7 @@ def open_view(page: Page) -> Callable[..., None]:
     def open_it(view: str = "trees", more: str = "") -> None:
         page.goto(f"{LINK}&view={view}{more}")
         page.locator("#view > *").first.wait_for()
+        settle(page)
 
     return open_it
 
@@ -52,7 +54,7 @@ def test_choosing_another_side_redraws_and_reaches_the_address(
     open_view("difference", "&a=sst-spigot/map&b=sst-ste-identity/map")
     page.locator("#pick-b").select_option("sst-spigot/map")
     expect(page.locator("path.arc.only-b")).to_have_count(0)
-    assert "b=sst-spigot%2Fmap" in page.url
+    expect(page).to_have_url(re.compile(r"b=sst-spigot%2Fmap"))
 
 
 def test_the_agreement_holds_models_and_branching_baselines(
@@ -100,8 +102,8 @@ def test_structures_switch_on_and_off(page: Page, open_view: Callable[..., None]
     expect(page.locator("path.arc.marginals")).to_have_count(0)
     page.locator("label.toggle.sparsemap").click()
     expect(page.locator(".mixture")).to_have_count(0)
-    assert "show=map" in page.url
-    assert page.locator("path.arc.map").count() == 4 * len(SENTENCE.split())
+    expect(page).to_have_url(re.compile(r"show=map(&|$)"))
+    expect(page.locator("path.arc.map")).to_have_count(4 * len(SENTENCE.split()))
 
 
 def test_the_threshold_hides_light_arcs(page: Page, fake: Fake, open_view: Callable[..., None]) -> None:
@@ -111,7 +113,7 @@ def test_the_threshold_hides_light_arcs(page: Page, fake: Fake, open_view: Calla
     kept = [arc for arc in trees["marginals"] if arc["probability"] >= 0.3]
     arcs = page.locator('.card[data-model="sst-spigot"] path.arc.marginals')
     expect(arcs).to_have_count(len(kept))
-    assert "threshold=0.3" in page.url
+    expect(page).to_have_url(re.compile(r"threshold=0\.3"))
 
 
 def test_models_are_chosen_sorted_and_pinned(page: Page, fake: Fake, open_view: Callable[..., None]) -> None:
@@ -119,11 +121,11 @@ def test_models_are_chosen_sorted_and_pinned(page: Page, fake: Fake, open_view: 
     page.locator("#reference").select_option("sst-ste-identity")
     expect(page.locator(".card h3").first).to_contain_text("ste-identity")
     page.locator("#sort").select_option("confidence")
-    shown = [card.get_attribute("data-model") for card in page.locator(".card").all()]
     models = models_of(fake)
     rest = [name for name in models if name not in ("sst-ste-identity", "sst-none")]
     best = sorted(rest, key=lambda name: -max(each["score"] for each in models[name]["scores"]))
-    assert shown == ["sst-ste-identity", *best, "sst-none"]
+    order = ["sst-ste-identity", *best, "sst-none"]
+    eventually(page, "[...document.querySelectorAll('.card')].map(each => each.dataset.model)", order)
     page.locator("#model-menu summary").click()
     page.locator("#model-menu").get_by_label("sst-none").uncheck()
     expect(page.locator(".card")).to_have_count(4)
@@ -136,8 +138,7 @@ def test_a_link_shows_the_same_page(page: Page, open_view: Callable[..., None]) 
     address = page.url
     page.goto("about:blank")
     page.goto(address)
-    page.locator("#view > *").first.wait_for()
-    assert page.locator("#view").inner_html() == before
+    eventually(page, "document.getElementById('view').innerHTML", before)
     expect(page.locator(".chip")).to_have_count(1)
 
 
@@ -169,9 +170,9 @@ def test_a_pair_shows_both_sentences(page: Page, fake: Fake) -> None:
     page.get_by_label("Hypothesis").fill("Nobody makes music .")
     page.get_by_role("button", name="Show the trees").click()
     card = page.locator('.card[data-model="snli-spigot"]')
-    assert card.locator(".sentence h4").all_text_contents() == ["premise", "hypothesis"]
-    assert card.locator('[data-side="premise"] path.arc.map').count() == 6
-    assert card.locator('[data-side="hypothesis"] path.arc.map').count() == 4
+    expect(card.locator(".sentence h4")).to_have_text(["premise", "hypothesis"])
+    expect(card.locator('[data-side="premise"] path.arc.map')).to_have_count(6)
+    expect(card.locator('[data-side="hypothesis"] path.arc.map')).to_have_count(4)
     assert fake.requests[-1]["inputs"] == [
         {"premise": "A man plays a guitar .", "hypothesis": "Nobody makes music ."}
     ]
@@ -180,18 +181,20 @@ def test_a_pair_shows_both_sentences(page: Page, fake: Fake) -> None:
 def test_the_overview_sorts_by_what_is_clicked(page: Page) -> None:
     page.goto("/#page=overview")
     table = page.locator("table.overview")
+    expect(table.locator("tbody tr")).to_have_count(10)
     accuracies = [
         float(text.split()[0]) for text in table.locator("tbody tr td:nth-child(4)").all_text_contents()
     ]
     assert accuracies == sorted(accuracies, reverse=True)
-    page.get_by_role("button", name="Mean depth").click()
-    page.get_by_role("button", name="Mean depth").click()
+    header = page.get_by_role("columnheader", name="Mean depth")
+    for order in ("descending", "ascending"):
+        page.get_by_role("button", name="Mean depth").click()
+        expect(header).to_have_attribute("aria-sort", order)
     texts = table.locator("tbody tr td:nth-child(5)").all_text_contents()
     depths = [float(text) for text in texts if text != "–"]
     assert depths == sorted(depths)
     assert texts[len(depths) :] == ["–"] * (len(texts) - len(depths)), "unknown values come last"
-    expect(page.get_by_role("columnheader", name="Mean depth")).to_have_attribute("aria-sort", "ascending")
-    assert page.locator("svg.chart").count() == 4
+    expect(page.locator("svg.chart")).to_have_count(4)
 
 
 def test_the_page_of_a_model_reads_its_card(page: Page) -> None:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from .fake_service import Fake
+from .waiting import at_rest, settle
 
 WORDS = ["A", "warm", ",", "funny", "film", "."]
 LINK = "/#task=sst&show=map&text=" + "+".join(WORDS)
@@ -16,6 +17,7 @@ def diagram(page: Page) -> Locator:
     page.goto(LINK)
     found = page.locator('.card[data-model="sst-spigot"] svg.diagram')
     found.wait_for()
+    settle(page)
     return found
 
 
@@ -26,7 +28,7 @@ def constraints(fake: Fake) -> list[dict[str, Any]]:
 
 def middle_of(diagram: Locator, key: str) -> tuple[float, float]:
     """The top of an arc's curve, in the page's coordinates."""
-    x, y = diagram.evaluate(
+    x, y = at_rest(diagram).evaluate(
         """(svg, key) => {
             const path = svg.querySelector(`path.arc[data-arc="${key}"]`);
             const middle = path.getPointAtLength(path.getTotalLength() / 2);
@@ -43,7 +45,6 @@ def test_a_click_on_an_arc_forbids_it_and_undo_brings_it_back(
 ) -> None:
     key = str(diagram.locator("path.arc").last.get_attribute("data-arc"))
     head, modifier = map(int, key.split(">"))
-    diagram.scroll_into_view_if_needed()
     page.mouse.click(*middle_of(diagram, key))
     expect(page.locator(".chip")).to_have_count(1)
     expect(diagram.locator(f'path.arc[data-arc="{key}"]')).to_have_count(0)
@@ -62,7 +63,7 @@ def free_arc(diagram: Locator) -> tuple[int, int]:
 
 def test_a_drag_from_head_to_word_forces_the_arc(page: Page, fake: Fake, diagram: Locator) -> None:
     head, modifier = free_arc(diagram)
-    diagram.scroll_into_view_if_needed()
+    at_rest(diagram)
     boxes = [diagram.locator(f'[data-word="{word}"]').bounding_box() for word in (head, modifier)]
     (x0, y0), (x1, y1) = [(b["x"] + b["width"] / 2, b["y"] + b["height"] / 2) for b in boxes if b]
     page.mouse.move(x0, y0)
