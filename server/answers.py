@@ -10,22 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from server.predictor import Item, Prediction, SentenceTrees
-from server.schemas import TreeParameters
+from server.predictor import Alignment, Item, Prediction, Probabilities, SentenceTrees
+from server.schemas import Parameters, TreeParameters
 
 Json = dict[str, Any]
 
 
-def prediction(labels: Sequence[str], item: Item, found: Prediction, wanted: TreeParameters) -> Json:
+def prediction(labels: Sequence[str], item: Item, found: Prediction, wanted: Parameters) -> Json:
     """Write one model's answer for one input."""
     trees: Sequence[SentenceTrees | None] = found.trees or [None] * len(item.sentences)
     return {
         **_outcome(labels, found.scores),
         "by_structure": {name: _outcome(labels, scores) for name, scores in found.by_structure.items()},
         "sentences": [
-            {"tokens": words, "trees": tree and _trees(tree, wanted)}
+            {"tokens": words, "trees": tree and _trees(tree, wanted.trees)}
             for words, tree in zip(item.sentences, trees, strict=True)
         ],
+        "alignment": _alignment(found.alignment) if wanted.alignment and found.alignment else None,
     }
 
 
@@ -34,6 +35,17 @@ def _outcome(labels: Sequence[str], scores: list[float]) -> Json:
         "label": labels[max(range(len(scores)), key=scores.__getitem__)],
         "scores": [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)],
     }
+
+
+def _alignment(alignment: Alignment) -> Json:
+    there, back = alignment
+    return {"premise_to_hypothesis": _rows(there), "hypothesis_to_premise": _rows(back)}
+
+
+def _rows(probabilities: Probabilities) -> list[list[float]]:
+    """Write six decimals: what single precision is worth, in a third of the digits."""
+    rows: list[list[float]] = probabilities.astype(np.float64).round(6).tolist()
+    return rows
 
 
 def _trees(tree: SentenceTrees, wanted: TreeParameters) -> Json:

@@ -22,6 +22,7 @@ from server.schemas import (
     Input,
     ModelEntry,
     ModelList,
+    Parameters,
     PredictAnswer,
     PredictRequest,
     Problem,
@@ -57,23 +58,24 @@ class _Requests:
         return min(seconds, self.longest_wait) * random.uniform(1.0, 1.25)  # apart from the other clients
 
 
-def _predict_body(model: str, inputs: Sequence[Input], trees: TreeParameters | None) -> dict[str, Any]:
-    request = PredictRequest.model_validate({"model": model, "inputs": list(inputs)})
-    return _body(request, trees)
+def _parameters(trees: TreeParameters | None, alignment: bool) -> Parameters:
+    return Parameters(trees=trees or TreeParameters(), alignment=alignment)
+
+
+def _predict_body(model: str, inputs: Sequence[Input], parameters: Parameters) -> dict[str, Any]:
+    return _body(PredictRequest.model_validate({"model": model, "inputs": list(inputs)}), parameters)
 
 
 def _compare_body(
-    inputs: Sequence[Input], models: Sequence[str] | None, task: str | None, trees: TreeParameters | None
+    inputs: Sequence[Input], models: Sequence[str] | None, task: str | None, parameters: Parameters
 ) -> dict[str, Any]:
     named = None if models is None else list(models)
-    return _body(
-        CompareRequest.model_validate({"models": named, "task": task, "inputs": list(inputs)}), trees
-    )
+    request = CompareRequest.model_validate({"models": named, "task": task, "inputs": list(inputs)})
+    return _body(request, parameters)
 
 
-def _body(request: PredictRequest | CompareRequest, trees: TreeParameters | None) -> dict[str, Any]:
-    if trees is not None:
-        request.parameters = request.parameters.model_copy(update={"trees": trees})
+def _body(request: PredictRequest | CompareRequest, parameters: Parameters) -> dict[str, Any]:
+    request.parameters = parameters
     return request.model_dump(mode="json", by_alias=True)
 
 
@@ -159,12 +161,15 @@ class Client:
         return _read(ModelEntry, self._send("GET", f"/v1/models/{id}"))
 
     def predict(
-        self, model: str, inputs: Sequence[Input], trees: TreeParameters | None = None
+        self,
+        model: str,
+        inputs: Sequence[Input],
+        trees: TreeParameters | None = None,
+        alignment: bool = False,
     ) -> PredictAnswer:
-        """Classify inputs with one model."""
-        return _read(
-            PredictAnswer, self._send("POST", "/v1/predict", json=_predict_body(model, inputs, trees))
-        )
+        """Classify inputs with one model; `alignment` asks for the word alignment of pairs."""
+        body = _predict_body(model, inputs, _parameters(trees, alignment))
+        return _read(PredictAnswer, self._send("POST", "/v1/predict", json=body))
 
     def compare(
         self,
@@ -172,9 +177,10 @@ class Client:
         models: Sequence[str] | None = None,
         task: str | None = None,
         trees: TreeParameters | None = None,
+        alignment: bool = False,
     ) -> CompareAnswer:
-        """Classify inputs with several models, and compare their trees."""
-        body = _compare_body(inputs, models, task, trees)
+        """Classify inputs with several models, and compare their trees; `alignment` as in `predict`."""
+        body = _compare_body(inputs, models, task, _parameters(trees, alignment))
         return _read(CompareAnswer, self._send("POST", "/v1/compare", json=body))
 
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
@@ -237,10 +243,14 @@ class AsyncClient:
         return _read(ModelEntry, await self._send("GET", f"/v1/models/{id}"))
 
     async def predict(
-        self, model: str, inputs: Sequence[Input], trees: TreeParameters | None = None
+        self,
+        model: str,
+        inputs: Sequence[Input],
+        trees: TreeParameters | None = None,
+        alignment: bool = False,
     ) -> PredictAnswer:
-        """Classify inputs with one model."""
-        body = _predict_body(model, inputs, trees)
+        """Classify inputs with one model; `alignment` asks for the word alignment of pairs."""
+        body = _predict_body(model, inputs, _parameters(trees, alignment))
         return _read(PredictAnswer, await self._send("POST", "/v1/predict", json=body))
 
     async def compare(
@@ -249,9 +259,10 @@ class AsyncClient:
         models: Sequence[str] | None = None,
         task: str | None = None,
         trees: TreeParameters | None = None,
+        alignment: bool = False,
     ) -> CompareAnswer:
-        """Classify inputs with several models, and compare their trees."""
-        body = _compare_body(inputs, models, task, trees)
+        """Classify inputs with several models, and compare their trees; `alignment` as in `predict`."""
+        body = _compare_body(inputs, models, task, _parameters(trees, alignment))
         return _read(CompareAnswer, await self._send("POST", "/v1/compare", json=body))
 
     async def _send(self, method: str, path: str, **content: Any) -> httpx.Response:

@@ -21,6 +21,8 @@ from server.schemas import STRUCTURE_NAMES, StructureName
 
 Support = list[tuple[float, list[int]]]
 Probabilities = NDArray[np.float32]
+Alignment = tuple[Probabilities, Probabilities]
+"""Premise to hypothesis, (n, m), and hypothesis to premise, (m, n); rows sum to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Prediction:
     scores: list[float]
     by_structure: dict[StructureName, list[float]] = field(default_factory=dict)
     trees: list[SentenceTrees] | None = None
+    alignment: Alignment | None = None
+    """Of the words of a pair, under the structure of training."""
 
 
 Observe = Callable[[str, float], None]
@@ -70,8 +74,8 @@ Observe = Callable[[str, float], None]
 
 
 PROJECTION_STEPS = 1_000
-"""Where a SparseMAP projection stops at the latest. With scores near zero a parser mixes hundreds of trees, and
-finding all of them for 240 words takes many minutes; what is found by then lies in the polytope."""
+"""Where a SparseMAP projection stops at the latest. With scores near zero a parser mixes hundreds of trees,
+and finding all of them for 240 words takes many minutes; what is found by then lies in the polytope."""
 
 
 class NoTreeError(ValueError):
@@ -97,9 +101,12 @@ def predict(
     encoding: Any = classifier.encode(_batch(classifier, items))
     clock.stage("encode")
     if encoding.scores is None:
-        probabilities = classifier.decode(encoding, None).softmax(-1).tolist()
+        logits, alignments = _decode(classifier, encoding, None, items)
         clock.stage("decode")
-        return [Prediction(scores) for scores in probabilities]
+        return [
+            Prediction(scores, alignment=alignment)
+            for scores, alignment in zip(logits.softmax(-1).tolist(), alignments, strict=True)
+        ]
     inference = _Inference(classifier, encoding.scores, encoding.lengths)
     impossible = inference.apply_rules(items)
     forward = classifier.forward_structure
@@ -108,7 +115,8 @@ def predict(
     for name in names:
         inferred.append(inference.infer(name).view_as(encoding.scores))
         clock.stage(name)
-    logits = classifier.decode(encoding, torch.cat(inferred)).float()
+    forward_copy = [name == forward for name in names].index(True)
+    logits, alignments = _decode(classifier, encoding, torch.cat(inferred), items, forward_copy)
     probabilities = logits.softmax(-1).view(len(names), len(items), -1).tolist()
     clock.stage("decode")
     by_name = dict(zip(names, probabilities, strict=True))
@@ -119,6 +127,7 @@ def predict(
             by_name[forward][b],
             {name: by_name[name][b] for name in names if name in wanted},
             inference.trees[b * each : (b + 1) * each],
+            alignments[b],
         )
         for b in range(len(items))
     ]
@@ -128,6 +137,22 @@ def _batch(classifier: Classifier, items: Sequence[Item]) -> Any:
     if isinstance(classifier, PairClassifier):
         return classifier.batch([item.sentences for item in items])
     return classifier.batch([item.sentences[0] for item in items])
+
+
+def _decode(
+    classifier: Classifier, encoding: Any, structures: Tensor | None, items: Sequence[Item], copy: int = 0
+) -> tuple[Tensor, list[Alignment | None]]:
+    """Return the logits under all structures, and the alignment of each pair under that of one copy."""
+    if not isinstance(classifier, PairClassifier):
+        return classifier.decode(encoding, structures).float(), [None] * len(items)
+    logits, attention = classifier.decode_aligned(encoding, structures)
+    first = copy * len(items)
+    both = attention[first : first + len(items)].float().cpu().numpy()
+    lengths = [(len(item.sentences[0]), len(item.sentences[1])) for item in items]
+    alignments: list[Alignment | None] = [
+        (there[:n, :m], back[:m, :n]) for (there, back), (n, m) in zip(both, lengths, strict=True)
+    ]
+    return logits.float(), alignments
 
 
 class _Clock:

@@ -23,6 +23,7 @@ from server.schemas import (
     Input,
     ModelEntry,
     ModelList,
+    Parameters,
     PredictAnswer,
     PredictRequest,
     Problem,
@@ -137,9 +138,9 @@ async def get_model(request: Request, id: str) -> ModelEntry:
 async def predict(request: Request, body: PredictRequest) -> Response:
     """Classify each input and return the trees that the model inferred on the way."""
     service = _service(request)
-    model, wanted = service.model(body.model), body.parameters.trees
-    items = await _read(service, body.inputs, [model], wanted)
-    (found,) = await _run(service, request, [model], items, wanted)
+    model, wanted = service.model(body.model), body.parameters
+    items = await _read(service, body.inputs, [model], wanted.trees)
+    (found,) = await _run(service, request, [model], items, wanted.trees)
     return await _answer(
         request,
         items,
@@ -170,9 +171,9 @@ async def compare(request: Request, body: CompareRequest) -> Response:
         raise invalid("/models", "each model may be named once")
     if len({model.entry.takes for model in models}) > 1:
         raise invalid("/models", "some of these models take a sentence and some a pair")
-    wanted = body.parameters.trees
-    items = await _read(service, body.inputs, models, wanted)
-    found = await _run(service, request, models, items, wanted)
+    wanted = body.parameters
+    items = await _read(service, body.inputs, models, wanted.trees)
+    found = await _run(service, request, models, items, wanted.trees)
     return await _answer(
         request,
         items,
@@ -187,7 +188,7 @@ def _compared(
     models: Sequence[Model],
     items: Sequence[Item],
     found: Sequence[Sequence[Prediction]],
-    wanted: TreeParameters,
+    wanted: Parameters,
 ) -> list[answers.Json]:
     return [
         {

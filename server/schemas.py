@@ -107,6 +107,9 @@ class Parameters(Request):
     """What to compute beside the labels."""
 
     trees: TreeParameters = TreeParameters()
+    alignment: bool = Field(
+        default=False, description="For pairs: which words of the other sentence each word is compared with"
+    )
 
 
 class PredictRequest(Request):
@@ -195,6 +198,17 @@ class Sentence(Answer):
         return sentence_svg(self)
 
 
+class Alignment(Answer):
+    """How the classifier aligned the words of a pair, under the structure that it was trained with.
+
+    A row for each word of one sentence, and in it what that word takes of each word of the other. A row sums
+    to 1. Numbers have six decimals, and there are never more than the squared words that `max_arcs` counts.
+    """
+
+    premise_to_hypothesis: list[list[float]]
+    hypothesis_to_premise: list[list[float]]
+
+
 class Prediction(Outcome):
     """The answer for one input, under the structure that the model was trained with."""
 
@@ -202,6 +216,9 @@ class Prediction(Outcome):
         description="The answer under each structure asked for; {} for a model without trees"
     )
     sentences: list[Sentence] = Field(description="One entry, or two for a pair: premise, hypothesis")
+    alignment: Alignment | None = Field(
+        default=None, description="Of a pair's words; null for a sentence, and where it was not asked for"
+    )
 
     def _repr_html_(self) -> str:
         """Draw it, in a notebook."""

@@ -62,6 +62,16 @@ class PairEncoding(NamedTuple):
     """``(batch, 2)``: words of each sentence."""
 
 
+class Aligned(NamedTuple):
+    """The logits of a batch of pairs, and how its words were aligned on the way to them."""
+
+    logits: Tensor
+    """``(batch, labels)``."""
+    alignment: Tensor
+    r"""``(batch, 2, n, n)``: ``[b, 0, i, j]`` is :math:`\mathrm{softmax}_j(e_{ij})`, what word i of the first
+    sentence takes of word j of the second; ``[b, 1]`` is the other way round. Zeros at padding."""
+
+
 class WordEncoder(nn.Module):
     """Embed words and project them, each by itself; the root's state is a learned vector."""
 
@@ -89,7 +99,8 @@ class AttentionDecoder(nn.Module):
     Source: Parikh et al. 2016, section 3, with scores scaled by the root of their size, and with difference
     and product beside the two vectors that are compared.
 
-    Shapes: words ``(batch, 2, n, size)`` and mask ``(batch, 2, n)`` to logits ``(batch, labels)``.
+    Shapes: words ``(batch, 2, n, size)`` and mask ``(batch, 2, n)`` to logits ``(batch, labels)`` and the two
+    softmaxes ``(batch, 2, n, n)``, whose rows at padding mean nothing.
     """
 
     def __init__(self, size: int, hidden_size: int, labels: int, dropout: float) -> None:
@@ -99,8 +110,8 @@ class AttentionDecoder(nn.Module):
         self.aggregate = _mlp(2 * hidden_size, hidden_size, dropout)
         self.output = nn.Linear(hidden_size, labels)
 
-    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
-        """Return the logits of each pair."""
+    def forward(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of each pair, and the attention of each word to those of the other sentence."""
         aligned = self.align(words)
         scores = aligned[:, 0] @ aligned[:, 1].transpose(1, 2) * aligned.shape[-1] ** -0.5
         both = torch.stack([scores, scores.transpose(1, 2)], dim=1)
@@ -109,8 +120,7 @@ class AttentionDecoder(nn.Module):
         other = attention @ words.flip(1)
         compared = self.compare(torch.cat([words, other, words - other, words * other], dim=-1))
         summed = (compared * mask.unsqueeze(-1)).sum(2)
-        logits: Tensor = self.output(self.aggregate(summed.flatten(1)))
-        return logits
+        return self.output(self.aggregate(summed.flatten(1))), attention
 
 
 def _paired(sentences: Tensor) -> Tensor:
@@ -203,6 +213,21 @@ class PairClassifier(nn.Module):
         Returns:
             logits ``(S · batch, labels)``.
         """
+        logits, _ = self.decoder(*self._words(encoding, structure))
+        return cast(Tensor, logits)
+
+    def decode_aligned(self, encoding: PairEncoding, structure: Tensor | None) -> Aligned:
+        """Classify as ``decode`` does, in the same pass, and tell how the words were aligned.
+
+        Returns:
+            logits ``(S · batch, labels)`` and alignment ``(S · batch, 2, n, n)``; see ``Aligned``.
+        """
+        words, mask = self._words(encoding, structure)
+        logits, attention = self.decoder(words, mask)
+        return Aligned(logits, attention * mask.unsqueeze(-1))
+
+    def _words(self, encoding: PairEncoding, structure: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the words ``(S · batch, 2, n, size)``, each with its head, and which of them are real."""
         if (structure is None) != (self.arc_scorer is None):
             raise ValueError("decode: a structure is wanted exactly by a classifier with trees")
         states, lengths = encoding.states, encoding.lengths
@@ -212,9 +237,7 @@ class PairClassifier(nn.Module):
             states, lengths = states.repeat(copies, 1, 1, 1), lengths.repeat(copies, 1)
             heads = _paired(head_context(structure.flatten(0, 1), states.flatten(0, 1)))
             words = torch.cat([states[:, :, 1:], heads], dim=-1)
-        mask = _paired(word_mask(lengths.flatten(), words.shape[2]))
-        logits: Tensor = self.decoder(words, mask)
-        return logits
+        return words, _paired(word_mask(lengths.flatten(), words.shape[2]))
 
     def infer(self, encoding: PairEncoding, name: str | None) -> Tensor | None:
         """Return the structure of that name ("map", "marginals", "sparsemap"), or None for None."""

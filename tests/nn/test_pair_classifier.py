@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -71,6 +72,51 @@ def test_decoder_is_the_papers_formula(make_pairs):
     other = sum(compare(b[j], scores[:, j].softmax(0) @ a) for j in range(3))
     wanted = decoder.output(decoder.aggregate(torch.cat([one, other])))
     torch.testing.assert_close(classifier.decode(encoding, None)[0], wanted)
+
+
+@pytest.mark.parametrize("estimator", ["none", "marginals", "spigot"])
+@torch.no_grad()
+def test_the_alignment_is_the_softmax_that_the_decoder_reads(make_pairs, estimator):
+    """Word by word, each pair alone; in the batch what lies past a sentence's end is zero."""
+    classifier = make_pairs(estimator).double().eval()
+    encoding = classifier.encode(classifier.batch(PAIRS))
+    structure = classifier.infer(encoding, classifier.forward_structure)
+    logits, alignment = classifier.decode_aligned(encoding, structure)
+    assert torch.equal(logits, classifier.decode(encoding, structure))
+    wanted = torch.zeros(3, 2, 6, 6, dtype=torch.float64)
+    for b, pair in enumerate(PAIRS):
+        words = [[word_with_head(encoding, structure, b, side, m) for m in range(1, len(sentence) + 1)]
+                 for side, sentence in enumerate(pair)]  # fmt: skip
+        keys = [[classifier.decoder.align(word) for word in side] for side in words]
+        for side in (0, 1):
+            for i, query in enumerate(keys[side]):
+                weights = [math.exp(float(query @ key) / 8**0.5) for key in keys[1 - side]]
+                for j, weight in enumerate(weights):
+                    wanted[b, side, i, j] = weight / sum(weights)
+    torch.testing.assert_close(alignment, wanted)
+
+
+def word_with_head(encoding, structure, b, side, modifier):
+    states = encoding.states[b, side]
+    if structure is None:
+        return states[modifier]
+    head = sum(structure[b, side, h, modifier] * states[h] for h in range(len(states)))
+    return torch.cat([states[modifier], head])
+
+
+def test_padding_never_reaches_the_alignment(make_pairs):
+    classifier = make_pairs().eval()
+    batch = classifier.batch(PAIRS)
+    encoding = classifier.encode(batch)
+    structure = classifier.infer(encoding, "marginals")
+    clean = classifier.decode_aligned(encoding, structure)
+    inside = torch.arange(7) <= batch.lengths.unsqueeze(-1)
+    noise = torch.where(inside.unsqueeze(-1), encoding.states, torch.full_like(encoding.states, 1e3))
+    noisy = classifier.decode_aligned(encoding._replace(states=noise), structure)
+    torch.testing.assert_close(noisy.alignment, clean.alignment)
+    torch.testing.assert_close(noisy.logits, clean.logits)
+    rows = clean.alignment.sum(-1)
+    torch.testing.assert_close(rows, (torch.arange(6) < batch.lengths.unsqueeze(-1)).float())
 
 
 def test_copies_are_decoded_one_after_the_other(make_pairs):
