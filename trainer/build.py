@@ -22,7 +22,7 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     """Make an untrained classifier for a task, with pre-trained vectors where the options name a file."""
     counts = Vocabulary.from_sentences(splits.sentences)
     vectors = (
-        load_vectors(options.vectors, counts.__contains__, options.embedding_size)
+        load_vectors(options.vectors, counts.__contains__, options.embedding_size, unit=options.unit_vectors)
         if options.vectors
         else None
     )

@@ -70,7 +70,7 @@ class KeepBest(Callback):
 
 
 class EpochLines(Callback):
-    """Print one line an epoch, and remember how long each took.
+    """Print one line an epoch, and remember what it reached and how long its training steps took.
 
     Args:
         console: where to print.
@@ -79,27 +79,38 @@ class EpochLines(Callback):
     def __init__(self, console: Console) -> None:
         self.console = console
         self.seconds: list[float] = []
-        self._start = 0.0
+        self.processor_seconds: list[float] = []
+        self.curve: list[dict[str, float]] = []
+        self._start = (0.0, 0.0)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self._start = time.perf_counter()
+        """Start the clocks."""
+        self._start = (time.perf_counter(), time.process_time())
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop the clock: an epoch's time is that of its training steps."""
-        self.seconds.append(time.perf_counter() - self._start)
+        """Stop the clocks: an epoch's time is that of its training steps."""
+        self.seconds.append(time.perf_counter() - self._start[0])
+        self.processor_seconds.append(time.process_time() - self._start[1])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the epoch's metrics."""
+        """Print the epoch's metrics, and put them on the curve."""
         metrics = trainer.callback_metrics
+        reached = {name: float(value) for name, value in metrics.items() if name.startswith("dev_")}
+        self.curve.append({"epoch": trainer.current_epoch + 1, **reached})
         parts = [f"epoch {trainer.current_epoch + 1:>3}"]
         parts += [f"{name.replace('_', ' ')} {float(value):.4f}" for name, value in sorted(metrics.items())]
         self.console.print("  ".join([*parts, f"{self.seconds[-1]:.1f} s"]), highlight=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the times so far."""
-        return {"seconds": self.seconds}
+        """Return the epochs so far."""
+        return {
+            "seconds": self.seconds,
+            "processor_seconds": self.processor_seconds,
+            "curve": self.curve,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over from an interrupted run."""
         self.seconds = state_dict["seconds"]
+        self.processor_seconds = state_dict["processor_seconds"]
+        self.curve = state_dict["curve"]

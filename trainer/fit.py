@@ -23,7 +23,7 @@ from latent.nn.checkpoint import Classifier, save
 from trainer.build import build, describe, training_record
 from trainer.callbacks import EpochLines, KeepBest, SaveState
 from trainer.data import BatchSampler, Loader, item_length
-from trainer.learner import Learner
+from trainer.learner import Learner, label_weights
 from trainer.options import FitOptions
 from trainer.run_folder import FitError, RunFolder, run_folder
 from trainer.tasks import Splits, Task
@@ -41,8 +41,9 @@ class Run:
 
     checkpoint: Path
     """The classifier of the best epoch."""
-    metrics: dict[str, float]
-    """Dev accuracy of that epoch, its number, and the median time of an epoch in seconds."""
+    metrics: dict[str, Any]
+    """What that epoch reached on the dev set and its number; median times of an epoch and of a step; the
+    ``curve`` of all epochs. Processor time is that of all threads of this process."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,25 @@ def fit(task: Task, options: FitOptions, console: Console | None = None) -> Run:
     best, lines = KeepBest(export), EpochLines(console)
     callbacks = [best, lines, SaveState(folder.state, options.run.save_every)]
     trainer = _trainer(folder, options, callbacks, len(train), processes)
-    _run(trainer, Learner(classifier, options.training, train.order), (train, dev), folder, options)
-    metrics = {**best.best, "seconds_per_epoch": float(np.median(lines.seconds))}
+    labels = [example.label for example in splits.train]
+    weights = label_weights(labels, len(splits.labels)) if options.training.balance else None
+    learner = Learner(classifier, options.training, train.order, weights)
+    _run(trainer, learner, (train, dev), folder, options)
+    metrics = {**best.best, **_times(lines, len(train)), "curve": lines.curve}
     if processes.rank == 0:
         folder.metrics.write_text(json.dumps(metrics, indent=2))
     return Run(folder.model, metrics)
+
+
+def _times(lines: EpochLines, steps: int) -> dict[str, float]:
+    """Return the median times of an epoch and of one of its steps."""
+    seconds, processor = float(np.median(lines.seconds)), float(np.median(lines.processor_seconds))
+    return {
+        "seconds_per_epoch": seconds,
+        "seconds_per_step": seconds / steps,
+        "processor_seconds_per_epoch": processor,
+        "processor_seconds_per_step": processor / steps,
+    }
 
 
 def _run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -27,19 +27,31 @@ class Learner(pl.LightningModule):
         classifier: trained in place.
         options: of the run.
         sampler: of the training data; told where to start when a run is resumed.
+        weights: of an example's loss by its label; None weighs all alike.
     """
 
-    def __init__(self, classifier: Classifier, options: TrainingOptions, sampler: BatchSampler) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        options: TrainingOptions,
+        sampler: BatchSampler,
+        weights: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.classifier = classifier
         self.options = options
         self.sampler = sampler
+        self.register_buffer("weights", weights, persistent=False)
         self._counts: dict[str, list[Tensor]] = {}
+
+    weights: Tensor | None
 
     def training_step(self, batch: LabelledBatch, index: int) -> Tensor:
         """Return this process's part of the batch's mean loss."""
         torch.manual_seed(self.options.seed * _STEPS_A_SEED + self.global_step)
         losses = self.classifier.loss(batch.batch, batch.labels)
+        if self.weights is not None:
+            losses = losses * self.weights[batch.labels]
         # Processes average their gradients, and their shares of a batch may differ by one example.
         loss = losses.sum() * (self.trainer.world_size / batch.total)
         self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
@@ -80,7 +92,7 @@ class Learner(pl.LightningModule):
             groups,
             lr=self.options.learning_rate,
             weight_decay=self.options.weight_decay,
-            fused=True,
+            fused="mixed" not in self.options.precision,  # Lightning cannot clip what such a step unscales
         )
         factor = learning_rate_factor(self.options, self.options.epochs * len(self.sampler))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -89,6 +101,17 @@ class Learner(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the data go on where the interrupted run was."""
         self.sampler.skip_to(checkpoint["global_step"])
+
+
+def label_weights(labels: Sequence[int], classes: int) -> Tensor:
+    r"""Return a weight for each label under which all labels count alike, and an example counts 1 on average.
+
+    .. math:: w_y = N / (K N_y)
+
+    for N examples, N_y of them with label y, of K labels.
+    """
+    counts = torch.bincount(torch.tensor(labels), minlength=classes)
+    return len(labels) / (classes * counts.clamp(min=1))
 
 
 def learning_rate_factor(options: TrainingOptions, steps: int) -> Callable[[int], float]:

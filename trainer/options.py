@@ -27,6 +27,8 @@ class ModelOptions:
     vectors: tuple[Path, ...] = ()
     """Pre-trained word vectors in GloVe's text format, several files side by side; without them embeddings
     start at random."""
+    unit_vectors: bool = False
+    """Scale each pre-trained vector to length one."""
     embeddings: Literal["tuned", "frozen"] = "tuned"
     """Whether pre-trained vectors are trained on; words without one always are."""
     min_count: int = 2
@@ -75,6 +77,8 @@ class TrainingOptions:
     """Share of all steps over which the learning rate rises from zero."""
     weight_decay: float = 0.01
     """AdamW's weight decay; embeddings have none."""
+    balance: bool = False
+    """Weigh examples by the rarity of their label, so that every label counts alike."""
     clip: float = 5.0
     """Norm to which gradients are clipped; 0 for no clipping."""
     seed: int = 0

@@ -95,11 +95,21 @@ def principal_components(vectors: Vectors, size: int) -> Vectors:
     return Vectors(vectors.words, centred @ directions[:, ::-1][:, :size])
 
 
-def load_vectors(paths: Sequence[Path], wanted: Callable[[str], bool], size: int | None) -> Vectors:
-    """Read vectors from one or several files, side by side, at most ``size`` numbers each."""
+def load_vectors(
+    paths: Sequence[Path], wanted: Callable[[str], bool], size: int | None, *, unit: bool = False
+) -> Vectors:
+    """Read vectors from one or several files, side by side, at most ``size`` numbers each.
+
+    With ``unit`` each is scaled to length one; a vector of zeros stays as it is.
+    """
     parts = [read_vectors(path, wanted) for path in paths]
     vectors = parts[0] if len(parts) == 1 else side_by_side(parts)
-    return vectors if size in (None, vectors.table.shape[1]) else principal_components(vectors, size or 0)
+    if size not in (None, vectors.table.shape[1]):
+        vectors = principal_components(vectors, size or 0)
+    if unit:
+        norms = np.linalg.norm(vectors.table, axis=1, keepdims=True)
+        vectors = Vectors(vectors.words, vectors.table / np.where(norms > 0, norms, 1))
+    return vectors
 
 
 def initial_embeddings(vocabulary: Vocabulary, vectors: Vectors | None, size: int) -> Tensor:

@@ -14,11 +14,12 @@ except ImportError:
     resource = None
 
 from latent.nn.checkpoint import load
+from latent.nn.sentence_classifier import SentenceClassifier
 from trainer.build import build
 from trainer.callbacks import SaveState
 from trainer.evaluate import evaluate
 from trainer.fit import fit
-from trainer.learner import learning_rate_factor
+from trainer.learner import Learner, label_weights, learning_rate_factor
 from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
 from trainer.run_folder import FitError
 from trainer.tasks.sst import Sst
@@ -55,6 +56,14 @@ def test_a_short_fit_learns(sst_folder, tmp_path, estimator):
     assert report.accuracy[report.trained] == 1.0
     assert checkpoint.header.training["task"] == "sst"
     assert checkpoint.header.metrics["dev"]["dev_accuracy"] == 1.0
+    curve = run.metrics["curve"]
+    assert [point["epoch"] for point in curve] == list(range(1, len(curve) + 1))
+    assert curve[int(run.metrics["epoch"]) - 1]["dev_accuracy"] == 1.0
+    steps = math.ceil(len(task.splits().train) / 16)
+    for clock in ("", "processor_"):
+        an_epoch, a_step = (run.metrics[f"{clock}seconds_per_{what}"] for what in ("epoch", "step"))
+        assert an_epoch > 0
+        assert a_step == pytest.approx(an_epoch / steps)
 
 
 @pytest.mark.parametrize("stop", [7, 12, 18])
@@ -72,6 +81,7 @@ def test_a_resumed_run_ends_with_the_same_weights(sst_folder, tmp_path, monkeypa
     assert final[0]["global_step"] == final[1]["global_step"] == 4 * math.ceil(len(task.splits().train) / 16)
     for name, tensor in final[0]["state_dict"].items():
         assert torch.equal(tensor, final[1]["state_dict"][name]), name
+    assert whole.metrics["curve"] == resumed.metrics["curve"]
     one, other = load(whole.checkpoint), load(resumed.checkpoint)
     assert one.header.metrics == other.header.metrics
     for name, tensor in one.classifier.state_dict().items():
@@ -152,12 +162,57 @@ def test_pretrained_vectors_are_taken_and_can_be_frozen(sst_folder, tmp_path):
     assert weight.grad[film].ne(0).any()
 
 
+def test_pretrained_vectors_of_length_one(sst_folder, tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("lovely 3 4\ndull 0 0\nfilm 0 -2\n")
+    task = Sst(data=sst_folder)
+    model = ModelOptions(vectors=(vectors,), unit_vectors=True, hidden_size=8)
+    classifier = build(task, task.splits(), model)
+    rows = classifier.encoder.embedding.weight[classifier.look_up(["lovely", "dull", "film"])]
+    torch.testing.assert_close(rows, torch.tensor([[0.6, 0.8], [0.0, 0.0], [0.0, -1.0]]))
+
+
 def test_unknown_words_are_trained_by_rare_ones(sst_folder):
     task = Sst(data=sst_folder)
     classifier = build(task, task.splits(), ModelOptions(min_count=1000, hidden_size=8))
     assert len(classifier.vocabulary.words) == 0
     classifier.loss(classifier.batch([["lovely", "film"]]), torch.tensor([1])).sum().backward()
     assert classifier.encoder.embedding.weight.grad[1].ne(0).any()
+
+
+def test_balanced_labels_count_alike():
+    labels = [0, 0, 0, 0, 1, 2, 2]
+    weights = label_weights(labels, 4)
+    sums = [sum(float(weights[label]) for label in labels if label == kind) for kind in range(4)]
+    assert sums == pytest.approx([7 / 4, 7 / 4, 7 / 4, 0])
+
+
+def test_a_balanced_fit_minimises_the_weighted_loss(sst_folder, tmp_path, monkeypatch):
+    """Each step's loss is the mean over its batch of the weight of the label times the example's loss."""
+    seen = []
+    loss = SentenceClassifier.loss
+
+    def watched(self, batch, targets):
+        losses = loss(self, batch, targets)
+        if self.training:
+            seen.append((losses.detach(), targets))
+        return losses
+
+    step, returned = Learner.training_step, []
+
+    def watched_step(*given):
+        returned.append(step(*given))
+        return returned[-1]
+
+    monkeypatch.setattr(SentenceClassifier, "loss", watched)
+    monkeypatch.setattr(Learner, "training_step", watched_step)
+    task = Sst(data=sst_folder, phrases=True)
+    fit(task, options(tmp_path / "run", "none", epochs=1, balance=True), QUIET)
+    labels = [example.label for example in task.splits().train]
+    share = [labels.count(label) / len(labels) for label in (0, 1)]
+    for (losses, targets), result in zip(seen, returned, strict=True):
+        wanted = sum(loss / share[target] / 2 for loss, target in zip(losses, targets, strict=True))
+        assert float(result.detach()) == pytest.approx(float(wanted / len(losses)), rel=1e-5)
 
 
 def test_learning_rate_schedules():
@@ -205,7 +260,7 @@ def test_two_processes_train_as_one(sst_folder, tmp_path):
     for name, before in (("one", []), ("two", launch.split())):
         where = ["--data", str(sst_folder), "--out", str(tmp_path / name)]
         command = [sys.executable, *before, "-m", "trainer", "fit", "sst", *flags.split(), *where]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
         assert done.returncode == 0, done.stderr
     one, two = (torch.load(tmp_path / name / "state.ckpt", weights_only=True) for name in ("one", "two"))
     assert one["global_step"] == two["global_step"]
