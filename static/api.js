@@ -83,7 +83,7 @@ export function requestFor(state, models) {
     parameters: { trees: {
       return: ["map", "marginals", "sparsemap"], max_trees: Math.min(MOST_TREES, ...models.map(({ limits }) => limits.max_trees)),
       min_probability: 0.005, ...(state.constraints.length > 0 ? { constraints: state.constraints } : {}),
-    } },
+    }, ...(pair ? { alignment: true } : {}) },
   };
 }
 

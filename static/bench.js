@@ -6,7 +6,7 @@ import { renderControls } from "./controls.js";
 import { attachPointers } from "./interact.js";
 import { fontsReady } from "./measure.js";
 import { withOptions } from "./result.js";
-import { VIEWS } from "./views/index.js";
+import { viewsOf } from "./views/index.js";
 import { renderWhatIf, withConstraint } from "./what-if.js";
 
 const $ = (id) => document.getElementById(id);
@@ -25,12 +25,13 @@ export const ready = fontsReady();
  */
 export function drawBench(bench, { keepControls = false } = {}) {
   now = bench;
-  const { result, state, models, set } = bench;
+  const { result, state, models, takes, set } = bench;
   if (!keepControls) {
-    renderControls($("controls"), { state, models, set, takeAway });
+    renderControls($("controls"), { state, models, takes, set, takeAway });
     drawWhatIf(bench);
   }
-  (VIEWS[state.view] ?? VIEWS.trees).render($("view"), withOptions(result, state));
+  const views = viewsOf(takes);
+  (views[state.view] ?? views.trees).render($("view"), withOptions(result, state));
 }
 
 /** Wrapped rows follow the width of the window. */

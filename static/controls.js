@@ -4,12 +4,14 @@ import { h } from "./dom.js";
 import { NAMES } from "./names.js";
 import { SORTS } from "./result.js";
 import { STRUCTURES } from "./state.js";
-import { VIEWS } from "./views/index.js";
+import { viewsOf } from "./views/index.js";
 
-function viewTabs(state, set) {
+function viewTabs(takes, state, set) {
+  const views = viewsOf(takes);
+  const shown = state.view in views ? state.view : "trees";
   return h("fieldset", { class: "segments" }, h("legend", { class: "sr-only" }, "View"),
-    Object.entries(VIEWS).map(([name, { title }]) => h("label", {},
-      h("input", { type: "radio", name: "view", value: name, checked: state.view === name, on: { change: () => set({ view: name }) } }),
+    Object.entries(views).map(([name, { title }]) => h("label", {},
+      h("input", { type: "radio", name: "view", value: name, checked: shown === name, on: { change: () => set({ view: name }) } }),
       h("span", {}, title))));
 }
 
@@ -53,13 +55,13 @@ function modelMenu(models, state, set) {
           on: { change: (event) => toggle(id, event.target.checked) } }), " ", id))));
 }
 
-/** Fills the bar. `set(change, how)` updates the state; `models` are those of the task. */
-export function renderControls(bar, { state, models, set, takeAway }) {
+/** Fills the bar. `set(change, how)` updates the state; `models` are those of the task, which takes a sentence or a pair. */
+export function renderControls(bar, { state, models, takes, set, takeAway }) {
   const open = bar.querySelector("#model-menu")?.open ?? false;
   const focused = bar.contains(document.activeElement) ? document.activeElement : null;
   const mark = focused && { name: focused.name, value: focused.value, id: focused.id };
   bar.replaceChildren(
-    h("div", { class: "control-row" }, viewTabs(state, set), h("span", { class: "spring" }), modelMenu(models, state, set),
+    h("div", { class: "control-row" }, viewTabs(takes, state, set), h("span", { class: "spring" }), modelMenu(models, state, set),
       select("Sort", "sort", state.sort, Object.entries(SORTS).map(([key, { title }]) => [key, title]), (sort) => set({ sort })),
       select("Reference", "reference", state.reference, [["", "none"], ...models.map(({ id }) => [id, id])], (reference) => set({ reference }))),
     h("div", { class: "control-row fine" }, structureToggles(state, set), threshold(state, set),

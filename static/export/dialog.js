@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { apiKey } from "../history.js";
 import { sideOf } from "../result.js";
-import { PICTURES } from "./arcs-of.js";
+import { PAIR_PICTURES, PICTURES } from "./arcs-of.js";
 import { FORMATS } from "./index.js";
 
 /** What was chosen is kept for the next time that the dialog opens. */
@@ -15,13 +15,16 @@ function select(label, name, options, change) {
       options.map(([value, text]) => h("option", { value, selected: String(chosen[name]) === String(value) }, text))));
 }
 
+/** Which pictures there are, by name. */
+const picturesOf = (result) => (result.takes === "pair" && chosen.format === "svg" ? PAIR_PICTURES : PICTURES);
+
 /** What a format needs to know, from the result and the choices. */
 function choiceOf(result, request) {
   const model = result.models.find(({ id }) => id === chosen.model);
-  const side = sideOf(result, Number(chosen.sentence));
+  const side = chosen.picture === "alignment" ? "alignment" : sideOf(result, Number(chosen.sentence));
   return {
-    model, sentence: model?.sentences[Number(chosen.sentence)], structure: chosen.picture, threshold: result.options.threshold,
-    name: `${model?.id}${side ? `-${side}` : ""}`, answer: result.answer, request, base: document.baseURI, keyed: Boolean(apiKey()),
+    model, sentence: model?.sentences[Number(chosen.sentence)], structure: chosen.picture,
+    show: result.options.show, threshold: result.options.threshold, name: `${model?.id}${side ? `-${side}` : ""}`, answer: result.answer, request, base: document.baseURI, keyed: Boolean(apiKey()),
   };
 }
 
@@ -61,6 +64,7 @@ export function openDialog(dialog, result, request) {
   const formats = Object.entries(FORMATS).filter(([, format]) => format.whole || drawable.length > 0);
   const draw = () => {
     const format = FORMATS[chosen.format];
+    if (!(chosen.picture in picturesOf(result))) chosen.picture = "both";
     const choice = choiceOf(result, request);
     const made = format.make(choice);
     const box = h("div", { class: "preview" });
@@ -75,8 +79,8 @@ export function openDialog(dialog, result, request) {
         h("span", {}, title)))),
       !format.whole ? h("div", { class: "control-row" },
         select("Model", "model", drawable.map(({ id }) => [id, id]), draw),
-        chosen.format !== "conllu" && select("Picture", "picture", Object.entries(PICTURES), draw),
-        result.takes === "pair" && select("Sentence", "sentence", [[0, "premise"], [1, "hypothesis"]], draw)) : "",
+        chosen.format !== "conllu" && select("Picture", "picture", Object.entries(picturesOf(result)), draw),
+        result.takes === "pair" && chosen.picture !== "alignment" && select("Sentence", "sentence", [[0, "premise"], [1, "hypothesis"]], draw)) : "",
       box,
       h("div", { class: "control-row" },
         h("button", { type: "button", class: "primary", on: { click: () => download(made, format, name) } }, `Download .${format.extension}`),

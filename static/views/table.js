@@ -7,11 +7,12 @@ import { arcsUnder } from "../trees.js";
 
 export const title = "Table";
 
-/** Fills `container` with the answers of all models, then a table of heads per model and sentence. */
+/** Fills `container` with the answers of all models, then a table of heads per model and sentence, and of a pair's alignment. */
 export function render(container, result) {
   container.replaceChildren(answers(result),
     ...result.models.flatMap((model) => model.sentences.map((sentence, index) =>
-      sentence.trees && heads(model, sentence, sideOf(result, index), result.options))).filter(Boolean));
+      sentence.trees && heads(model, sentence, sideOf(result, index), result.options))).filter(Boolean),
+    ...result.models.filter(({ alignment }) => alignment).flatMap(alignments));
 }
 
 const wide = (label, table) => h("div", { class: "scroller table-box", tabindex: 0, role: "region", "aria-label": label }, table);
@@ -36,4 +37,16 @@ function heads(model, sentence, side, { show, threshold }) {
     h("thead", {}, h("tr", {}, ["#", "Word", ...show.map((structure) => `Head, ${NAMES[structure]}`)].map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, sentence.tokens.map((token, index) => h("tr", {}, h("td", {}, String(index + 1)),
       h("th", { scope: "row", dir: "auto" }, token), show.map((structure, k) => h("td", {}, cell(columns[k], structure, index + 1))))))));
+}
+
+/** What each word takes of the words of the other sentence: two tables, one a direction. */
+function alignments({ id, sentences: [premise, hypothesis], alignment }) {
+  const table = (name, [rows, columns], shares) => wide(name, h("table", {}, h("caption", {}, name),
+    h("thead", {}, h("tr", {}, h("td", {}), columns.tokens.map((token) => h("th", { scope: "col", dir: "auto" }, token)))),
+    h("tbody", {}, rows.tokens.map((token, index) => h("tr", {}, h("th", { scope: "row", dir: "auto" }, token),
+      shares[index].map((share) => h("td", {}, percent(share))))))));
+  return [
+    table(`Alignment: ${id}, premise over hypothesis`, [premise, hypothesis], alignment.premise_to_hypothesis),
+    table(`Alignment: ${id}, hypothesis over premise`, [hypothesis, premise], alignment.hypothesis_to_premise),
+  ];
 }

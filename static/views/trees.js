@@ -1,7 +1,8 @@
 /** Small multiples: every model with its answer and its trees as arc diagrams. */
 
-import { answerLine, bar, movement, verdict } from "../answer.js";
+import { answerLine } from "../answer.js";
 import { arcRows } from "../arcs.js";
+import { cardHead } from "../card.js";
 import { h, percent, plural } from "../dom.js";
 import { NAMES } from "../names.js";
 import { sideOf } from "../result.js";
@@ -32,18 +33,8 @@ export function render(container, { ...result }) {
 function card(model, result) {
   const sentences = () => model.sentences.map((sentence, index) => figures(model, sentence, sideOf(result, index), result.options));
   return h("article", { class: "card", "aria-labelledby": `model-${model.id}`, data: { model: model.id } },
-    header(model, result),
+    cardHead(model, result.options),
     model.sentences.some(({ trees }) => trees) ? sentences() : noTrees(model));
-}
-
-function header(model, { options }) {
-  const pinned = options.reference === model.id;
-  return h("header", { class: "card-head" },
-    h("div", {},
-      h("h3", { id: `model-${model.id}` }, h("a", { href: `#page=model&id=${encodeURIComponent(model.id)}` }, model.estimator),
-        pinned && h("span", { class: "pin" }, "reference")),
-      h("p", { class: "quiet" }, model.id, model.forward_structure && ` · reads ${NAMES[model.forward_structure]}`)),
-    h("div", { class: "card-answer" }, verdict(model), bar(model.scores), movement(model, model.before)));
 }
 
 const noTrees = (model) => h("div", { class: "no-trees" },

@@ -120,6 +120,16 @@ def outcome(labels: list[str], seed: str) -> dict[str, Any]:
     return {"label": max(scores, key=lambda each: each["score"])["label"], "scores": scores}
 
 
+def alignment(texts: list[str], seed: str) -> dict[str, Any]:
+    """Rows that sum to 1; equal words take most of each other."""
+    draw = random.Random(zlib.crc32(f"{seed} {texts}".encode()))
+    sides = [text.split() for text in texts]
+    there = [[draw.random() ** 6 + 3 * (x == y) for y in sides[1]] for x in sides[0]]
+    back = [[row[k] ** 1.5 for row in there] for k in range(len(sides[1]))]
+    shares = [[[value / sum(row) for value in row] for row in rows] for rows in (there, back)]
+    return {"premise_to_hypothesis": shares[0], "hypothesis_to_premise": shares[1]}
+
+
 def predict(model: dict[str, Any], given: Any, constraints: list[dict[str, Any]]) -> dict[str, Any]:
     texts = [given["premise"], given["hypothesis"]] if isinstance(given, dict) else [given]
     sides = ["premise", "hypothesis"] if isinstance(given, dict) else [None]
@@ -135,7 +145,8 @@ def predict(model: dict[str, Any], given: Any, constraints: list[dict[str, Any]]
         sentences.append(
             {"tokens": tokens, "trees": trees_of(tokens, model["id"], mine) if has_trees else None}
         )
-    return {"model": model["id"], **own, "by_structure": by_structure, "sentences": sentences}
+    found = {"model": model["id"], **own, "by_structure": by_structure, "sentences": sentences}
+    return found | {"alignment": alignment(texts, model["id"]) if len(texts) == 2 else None}
 
 
 def agreement(predictions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -177,6 +188,8 @@ class Fake:
         data = []
         for given in body["inputs"]:
             predictions = [predict(model, given, constraints) for model in models]
+            if not body.get("parameters", {}).get("alignment"):
+                predictions = [each | {"alignment": None} for each in predictions]
             data.append({"models": predictions, "agreement": agreement(predictions)})
         answer = {"id": "fake", "models": models, "data": data, "usage": {"tokens": 1}}
         return CompareAnswer.model_validate(answer).model_dump()

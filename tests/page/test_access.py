@@ -19,6 +19,7 @@ PLACES = {
     "table": (f"{BENCH}&view=table", "#view .table-box"),
     "start": ("/", "#field-text"),
     "pair": (PAIR, "#view .main-figure"),
+    "alignment": (f"{PAIR}&view=alignment", "#view .ribbon"),
     "overview": ("/#page=overview", "#other-page .overview"),
     "model": ("/#page=model&id=sst-spigot", "#other-page math"),
 }
