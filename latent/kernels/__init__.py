@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-BACKENDS = {"cpu": "latent.kernels.cpu.trees"}
+BACKENDS = {"cpu": "latent.kernels.cpu.trees", "cuda": "latent.kernels.cuda.trees"}
 """Device type → the module whose `TREES` maps a structure's name to its `TreeKernels`."""
 
 ANY_DEVICE = "latent.kernels.through_cpu"

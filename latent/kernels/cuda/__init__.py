@@ -1,0 +1,5 @@
+"""Tree inference on a GPU, in Triton: one program a sentence, charts in global memory.
+
+A program's threads share what they write to memory, and nothing but a barrier orders one thread's loads and
+stores and another's: each function here that stores what others read ends with `tl.debug_barrier()`.
+"""
