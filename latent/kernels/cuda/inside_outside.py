@@ -9,8 +9,8 @@ the wider items that it is a part of, widest first:
     X'[w][i]  = IR' ⊗ exp s(i → i+w)  ⊕  IL' ⊗ exp s(i ← i+w)
 
 All in logarithms and float64, whatever the scores are: a GPU has exponentials to spare, and no range is ever
-left. Marginals are the derivative of the log-partition, so their Jacobian is symmetric: the derivative of each
-logarithm along a direction (dual numbers), carried through both passes, gives it times that direction.
+left. Marginals are the derivative of the log-partition, so their Jacobian is symmetric: the derivative of
+each logarithm along a direction (dual numbers), carried through both passes, gives it times that direction.
 """
 
 from __future__ import annotations
