@@ -10,12 +10,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
 
 from server import operation, pages, routes
 from server.errors import MEDIA_TYPE, problem_response, validation_error
 from server.metrics import Metrics
-from server.middleware import Guard
+from server.middleware import CompressReads, Guard
 from server.service import Service
 from server.settings import ROOT, Settings
 
@@ -47,9 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(operation.router)
     app.include_router(pages.router)
-    # Only the page's files: compressing an answer costs as much as inferring it; a proxy can do that.
-    static = GZipMiddleware(StaticFiles(directory=ROOT / "static"), minimum_size=1000)
-    app.mount("/static", static, name="static")
+    app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
+    app.add_middleware(CompressReads)
     app.add_middleware(Guard, settings=settings, metrics=metrics)
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)

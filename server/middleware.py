@@ -1,4 +1,4 @@
-"""What every request passes through: an id, limits on its body, safe headers, no traces, counts."""
+"""What every request passes through: an id, limits on its body, safe headers, counts, compression."""
 
 import asyncio
 import re
@@ -6,6 +6,7 @@ import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,6 +47,22 @@ def request_id(headers: Headers) -> str:
     """Return the client's id for its request where it is a plain word, else a new one."""
     given = headers.get("x-request-id", "")
     return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+class CompressReads:
+    """Compresses what is read with GET: the page, its files, the list of models, the documentation.
+
+    Answers to POST go as they are: compressing one costs as much as inferring it, and a proxy can do that.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.compressed = GZipMiddleware(app, minimum_size=1000)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        reads = scope["type"] == "http" and scope["method"] == "GET"
+        await (self.compressed if reads else self.app)(scope, receive, send)
 
 
 class Guard:
