@@ -6,16 +6,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
 from torch import Tensor
 
 from latent.nn.pair_classifier import PairClassifier
@@ -102,43 +100,42 @@ def save(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         part = Path(folder) / path.name
         try:
-            save_file(tensors, part, metadata={METADATA_KEY: header.model_dump_json()})
-        except SafetensorError as error:
+            part.write_bytes(safetensors.save(tensors, {METADATA_KEY: header.model_dump_json()}))
+        except OSError as error:
             raise OSError(f"{path}: could not be written ({error})") from error
-        part.chmod(0o644)  # the library leaves it to its owner alone
         part.replace(path)
     return path
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read what a checkpoint says of itself, without its tensors.
+    """Read what a checkpoint says of itself.
 
     Raises:
         CheckpointError: if the file is missing, truncated, of another version, or no checkpoint at all.
     """
-    with _opened(Path(path)) as file:
-        return _header(Path(path), file)
+    content, _ = _read(Path(path))
+    return _header(Path(path), content)
 
 
 def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Checkpoint:
     """Read a classifier, in evaluation mode and float32.
 
-    Every size is checked against the header before a tensor is read, and the digest afterwards.
+    The file is read at once and never mapped into memory, so that it may change or shrink meanwhile. Every
+    size is checked against the header, and then the digest.
 
     Raises:
         CheckpointError: if the file is missing, truncated, tampered with, of another version, or does not
             hold the tensors that its header calls for.
     """
     path = Path(path)
-    with _opened(path) as file:
-        header = _header(path, file)
-        classifier = _build(path, header)
-        _check_tensors(path, classifier, file)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    content, tensors = _read(path)
+    header = _header(path, content)
+    classifier = _build(path, header)
+    _check_tensors(path, classifier, tensors)
     if header.digest != _digest(header, tensors):
         raise CheckpointError(f"{path}: the digest does not match: the file was changed after it was saved")
     classifier.load_state_dict({name: _loaded(tensor) for name, tensor in tensors.items()}, assign=True)
-    revision = hashlib.sha256(path.read_bytes()).hexdigest()
+    revision = hashlib.sha256(content).hexdigest()
     return Checkpoint(classifier.requires_grad_().to(device).eval(), header, revision)
 
 
@@ -165,20 +162,21 @@ def _digest(header: Header, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _read(path: Path) -> tuple[bytes, dict[str, Tensor]]:
+    """Return a file's bytes, and the tensors in them."""
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file")
     try:
-        file = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
+        content = path.read_bytes()
+        return content, safetensors.load(content)
+    except (SafetensorError, OSError, KeyError) as error:  # KeyError: a dtype that torch does not have
         raise CheckpointError(f"{path}: truncated, or no safetensors file ({error})") from error
-    with file:
-        yield file
 
 
-def _header(path: Path, file: Any) -> Header:
-    text = (file.metadata() or {}).get(METADATA_KEY)
+def _header(path: Path, file: bytes) -> Header:
+    """Read the header from a sound safetensors file: eight bytes that say how long its own is, then that."""
+    size = int.from_bytes(file[:8], "little")
+    text = json.loads(file[8 : 8 + size]).get("__metadata__", {}).get(METADATA_KEY)
     if text is None:
         raise CheckpointError(f"{path}: a safetensors file, but without the header of an understory model")
     try:
@@ -215,14 +213,13 @@ def _build(path: Path, header: Header) -> Classifier:
     return classifier
 
 
-def _check_tensors(path: Path, classifier: Classifier, file: Any) -> None:
+def _check_tensors(path: Path, classifier: Classifier, tensors: dict[str, Tensor]) -> None:
     wanted = classifier.state_dict()
-    found = set(file.keys())
-    if found != set(wanted):
-        missing, extra = sorted(set(wanted) - found), sorted(found - set(wanted))
+    if set(tensors) != set(wanted):
+        missing, extra = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
         raise CheckpointError(f"{path}: tensors do not fit the config; missing {missing}, unexpected {extra}")
     for name, tensor in wanted.items():
-        shape = tuple(file.get_slice(name).get_shape())
+        shape = tuple(tensors[name].shape)
         if shape != tuple(tensor.shape):
             raise CheckpointError(
                 f"{path}: tensor {name} must be {tuple(tensor.shape)} by the config; the file holds {shape}"

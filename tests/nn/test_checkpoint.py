@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -89,8 +91,31 @@ def test_a_full_disk_leaves_the_old_file(saved):
     assert path.read_bytes() == before
 
 
-def test_a_checkpoint_is_readable_by_others(saved):
-    assert saved[1].stat().st_mode & 0o444 == 0o444
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_a_checkpoint_has_the_permissions_of_any_new_file(saved, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        path = save(tmp_path / "new", saved[0], metrics=METRICS, seed=7, training={})
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_file_may_be_cut_off_once_it_has_been_read(saved, monkeypatch):
+    """Cut off in place before its tensors are used: none of them is mapped into memory."""
+    path = saved[1]
+    read = Path.read_bytes
+
+    def read_and_cut(self):
+        content = read(self)
+        os.truncate(path, 0)
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_cut)
+    checkpoint = load(path)
+    assert checkpoint.classifier(checkpoint.classifier.batch(SENTENCES)).isfinite().all()
+    with pytest.raises(CheckpointError, match="truncated"):
+        load(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0005, 0.1, 0.5, 0.99])
