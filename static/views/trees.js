@@ -32,9 +32,27 @@ export function render(container, { ...result }) {
 
 function card(model, result) {
   const sentences = () => model.sentences.map((sentence, index) => figures(model, sentence, sideOf(result, index), result.options));
-  return h("article", { class: "card", "aria-labelledby": `model-${model.id}`, data: { model: model.id } },
+  const element = h("article", { class: "card", "aria-labelledby": `model-${model.id}`, data: { model: model.id } },
     cardHead(model, result.options),
     model.sentences.some(({ trees }) => trees) ? sentences() : noTrees(model));
+  element.style.setProperty("--tall", `${tallness(element)}px`);
+  return element;
+}
+
+const HEAD = 185; // px of a card without any diagram
+const CAPTION = 84; // px beside a figure's diagrams
+
+const total = (values) => values.reduce((sum, value) => sum + value, 0);
+
+/** About how tall a card will be: what it takes in the page before it is scrolled to and laid out. */
+function tallness(element) {
+  const tall = (svg) => Number(svg.getAttribute("height"));
+  const figures = [...element.querySelectorAll(".main-figure, .mixture")].map((figure) => {
+    const rows = [...figure.querySelectorAll(":scope > .scroller > svg")].map(tall);
+    const support = [...figure.querySelectorAll(".support svg")].map(tall);
+    return CAPTION + total(rows) + (support.length > 0 ? SMALL * 0.6 * total(support) + 50 : 0);
+  });
+  return Math.round(HEAD + total(figures));
 }
 
 const noTrees = (model) => h("div", { class: "no-trees" },
