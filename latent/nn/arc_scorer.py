@@ -49,9 +49,11 @@ class ArcScorer(nn.Module):
 
 
 def plain_scores(ends: Tensor, weight: Tensor, lengths: Tensor) -> Tensor:
-    """Score arcs by the formula as it stands, on any device."""
+    """Score arcs by the formula as it stands, on any device; scores of half precision come out in single."""
     head, modifier = ends.chunk(2, dim=-1)
     scores = torch.tanh(head.unsqueeze(2) + modifier.unsqueeze(1)) @ weight.to(ends.dtype)
+    if scores.dtype not in (torch.float32, torch.float64):
+        scores = scores.float()
     return scores.masked_fill(~arc_mask(lengths, scores.shape[-1]), 0.0)
 
 

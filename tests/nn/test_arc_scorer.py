@@ -55,9 +55,11 @@ def test_what_is_no_arc_scores_zero_and_gets_no_gradient():
     assert gradient[0, 1:].ne(0).all()
 
 
-def test_half_precision_is_scored_in_single():
+@pytest.mark.parametrize("score", [plain_scores, fused_scores])
+def test_half_precision_is_scored_in_single(score):
     ends, weight, _ = problem(torch.float32)
-    scores = fused_scores(ends.bfloat16(), weight, LENGTHS)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = score(ends.bfloat16(), weight, LENGTHS)
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores, plain_scores(ends, weight, LENGTHS), rtol=0.05, atol=0.05)
 

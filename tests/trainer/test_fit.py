@@ -15,6 +15,7 @@ except ImportError:
 
 from latent.nn.checkpoint import load
 from latent.nn.sentence_classifier import SentenceClassifier
+from latent.structures import ProjectiveTree
 from trainer.build import build
 from trainer.callbacks import SaveState
 from trainer.evaluate import evaluate
@@ -64,6 +65,36 @@ def test_a_short_fit_learns(sst_folder, tmp_path, estimator):
         an_epoch, a_step = (run.metrics[f"{clock}seconds_per_{what}"] for what in ("epoch", "step"))
         assert an_epoch > 0
         assert a_step == pytest.approx(an_epoch / steps)
+
+
+@pytest.mark.parametrize("estimator", ["none", "marginals", "spigot"])
+def test_a_fit_in_mixed_precision_learns_on_charts_in_single(sst_folder, tmp_path, monkeypatch, estimator):
+    """The layers compute in bfloat16, which has eight bits of precision; the trees never do."""
+    layers, charts = set(), set()
+    linear = torch.nn.Linear.forward
+
+    def watched_linear(self, given):
+        layers.add((result := linear(self, given)).dtype)
+        return result
+
+    for name in ("map", "marginals", "sparsemap"):
+        method = getattr(ProjectiveTree, name)
+
+        def watched(self, scores, *rest, method=method, **named):
+            result = method(self, scores, *rest, **named)
+            charts.update((scores.dtype, result.dtype))
+            return result
+
+        monkeypatch.setattr(ProjectiveTree, name, watched)
+    monkeypatch.setattr(torch.nn.Linear, "forward", watched_linear)
+    task = Sst(data=sst_folder, phrases=True)
+    run = fit(task, options(tmp_path / "run", estimator, precision="bf16-mixed"), QUIET)
+    assert run.metrics["dev_accuracy"] == 1.0
+    assert layers == {torch.bfloat16}
+    assert charts == (set() if estimator == "none" else {torch.float32})
+    assert {tensor.dtype for tensor in load(run.checkpoint).classifier.state_dict().values()} == {
+        torch.float32
+    }
 
 
 @pytest.mark.parametrize("stop", [7, 12, 18])
