@@ -3,10 +3,10 @@
 import { s } from "../dom.js";
 
 const [WIDTH, HEIGHT] = [460, 300];
-const BOX = { left: 52, right: 20, top: 14, bottom: 42 };
+const BOX = { left: 58, right: 20, top: 14, bottom: 42 };
 
 /** About `count` round numbers from `low` to `high`. */
-export function ticks(low, high, count = 4) {
+export function ticks(low, high, count = 5) {
   const raw = (high - low || 1) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw);
@@ -58,10 +58,14 @@ export function scatter(points, labels, format, label) {
     placeNames(points, x, y).map((name) => s("text", { class: "chart-name", x: name.x, y: name.y, "text-anchor": name.anchor }, name.point.name))]);
 }
 
-/** A line through points {x, y}. */
-export function line(points, labels, format, label) {
+const MOST_TICKS = 12; // of a line whose every point has its own
+
+/** A line through points {x, y} at whole numbers of x; the one at `kept` is ringed. */
+export function line(points, labels, format, label, kept) {
   const [x, y] = scales(points);
+  x.ticks = points.length > MOST_TICKS ? x.ticks.filter(Number.isInteger) : points.map((point) => point.x);
   const path = points.map((point, index) => `${index ? "L" : "M"}${x(point.x).toFixed(1)} ${y(point.y).toFixed(1)}`).join("");
   return frame(label, [axes(x, y, labels, format), s("path", { class: "chart-line", d: path }),
-    points.map((point) => s("circle", { class: "chart-dot", cx: x(point.x), cy: y(point.y), r: 3.5 }))]);
+    points.map((point) => s("circle", { class: "chart-dot", cx: x(point.x), cy: y(point.y), r: 3.5 })),
+    points.filter((point) => point.x === kept).map((point) => s("circle", { class: "chart-ring", cx: x(point.x), cy: y(point.y), r: 8 }))]);
 }

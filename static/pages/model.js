@@ -39,21 +39,30 @@ function trainingRows({ card, metrics, labels, revision }) {
   const rows = [
     ["Data", card.about], ["Training examples", (card.data?.examples?.train ?? card.data?.examples)?.toLocaleString?.("en")],
     ["Labels", labels.join(", ")], ["Seed", card.seed], ["Epochs", card.epoch], ["Accuracy on dev", typeof metrics.dev_accuracy === "number" && share(metrics.dev_accuracy)],
+    ["Time per step", typeof card.seconds_per_step === "number" && `${(card.seconds_per_step * 1000).toFixed(1)} ms`, card.timing],
     ["Time per epoch", typeof card.seconds_per_epoch === "number" && `${card.seconds_per_epoch.toFixed(0)} s`],
     ["Parameters", card.sizes?.parameters?.toLocaleString("en")], ["Vocabulary", card.sizes?.vocabulary && `${card.sizes.vocabulary.toLocaleString("en")} words`],
     ["Hyperparameters", Object.entries(card.hyperparameters ?? {}).map(([key, value]) => `${key} = ${value}`).join(", ")],
     ["Command", card.command && h("code", {}, card.command)], ["Revision", h("code", {}, revision)],
   ].filter(([, value]) => value !== undefined && value !== null && value !== false && value !== "" && typeof value !== "object" || value instanceof Node);
-  return h("dl", {}, rows.map(([name, value]) => definition(name, value instanceof Node ? value : String(value))));
+  return h("dl", {}, rows.map(([name, value, note]) => definition(name, value instanceof Node ? value : String(value), note)));
 }
 
+/** What a curve's points may hold, the first that they do: how it is called, and how a value is shown. */
+const MEASURES = [
+  ["dev_accuracy", "Accuracy on dev", share],
+  ["dev_loss", "Loss on dev, nats", (value) => value.toFixed(2)],
+];
+
 function trainingCurve(model) {
-  const points = curve(model).map((each) => ({ x: each.step ?? each.epoch, y: each.dev_accuracy ?? each.accuracy ?? each.loss }));
-  if (points.length < 2 || points.some(({ x, y }) => typeof x !== "number" || typeof y !== "number")) return null;
-  const isLoss = curve(model)[0].dev_accuracy === undefined && curve(model)[0].accuracy === undefined;
-  return h("figure", {}, h("figcaption", { class: "quiet" }, isLoss ? "Loss" : "Accuracy on dev, %"),
-    line(points, { x: curve(model)[0].step === undefined ? "epoch" : "step" },
-      { x: String, y: isLoss ? (value) => value.toFixed(2) : (value) => (value * 100).toFixed(1) }, "Training curve"));
+  const points = curve(model);
+  const [key, name, show] = MEASURES.find(([each]) => points.every((point) => typeof point[each] === "number")) ?? [];
+  if (points.length < 2 || !key || points.some(({ epoch }) => typeof epoch !== "number")) return null;
+  const said = points.map((point) => `epoch ${point.epoch}: ${show(point[key])}`).join(", ");
+  return h("figure", { class: "training-curve" },
+    h("figcaption", { class: "quiet" }, `${name} after each epoch`, model.card.epoch && "; the ringed one is kept"),
+    line(points.map((point) => ({ x: point.epoch, y: point[key] })), { x: "epoch" }, { x: String, y: show },
+      `Training curve, ${name}: ${said}`, model.card.epoch));
 }
 
 const section = (title, ...children) => h("section", { class: "card" }, h("h2", {}, title), children);

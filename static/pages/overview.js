@@ -15,7 +15,7 @@ const COLUMNS = [
   { title: "Test accuracy", of: accuracy, show: share },
   { title: "Mean depth", of: depth, show: fixed(1), note: "of the MAP trees" },
   { title: "Flat trees", of: flat, show: share, note: "every word hangs on the root or on the root's one child" },
-  { title: "Time per step", of: (model) => (stepTime(model) === null ? null : stepTime(model) * 1000), show: (value) => `${value.toFixed(0)} ms` },
+  { title: "Time per step", of: (model) => (stepTime(model) === null ? null : stepTime(model) * 1000), show: (value) => `${value.toFixed(1)} ms` },
   { title: "Time per epoch", of: seconds, show: (value) => `${value.toFixed(0)} s` },
   { title: "Parameters", of: size, show: (value) => value.toLocaleString("en") },
 ];
@@ -53,11 +53,12 @@ function table(models, redraw) {
 }
 
 function chart(models, of, title, format) {
+  const about = `${models[0].task}: test accuracy against ${title}`;
   const points = models.filter((model) => accuracy(model) !== null && of(model) !== null)
     .map((model) => ({ name: model.estimator, x: of(model), y: accuracy(model) }));
   if (points.length < 2) return null;
-  return h("figure", { class: "card" }, h("figcaption", {}, `Test accuracy against ${title}`),
-    scatter(points, { x: title }, { x: format, y: (value) => `${(value * 100).toFixed(1)}` }, `Test accuracy against ${title}; the table holds the numbers.`));
+  return h("figure", { class: "card" }, h("figcaption", {}, about),
+    scatter(points, { x: title }, { x: format, y: share }, `${about}; the table holds the numbers.`));
 }
 
 /** Fills `container` with the overview of `models`. */

@@ -186,23 +186,37 @@ def test_the_overview_sorts_by_what_is_clicked(page: Page) -> None:
         float(text.split()[0]) for text in table.locator("tbody tr td:nth-child(4)").all_text_contents()
     ]
     assert accuracies == sorted(accuracies, reverse=True)
-    header = page.get_by_role("columnheader", name="Mean depth")
-    for order in ("descending", "ascending"):
-        page.get_by_role("button", name="Mean depth").click()
-        expect(header).to_have_attribute("aria-sort", order)
-    texts = table.locator("tbody tr td:nth-child(5)").all_text_contents()
-    depths = [float(text) for text in texts if text != "–"]
-    assert depths == sorted(depths)
-    assert texts[len(depths) :] == ["–"] * (len(texts) - len(depths)), "unknown values come last"
+    for name in ("Mean depth", "Time per step"):
+        for order in ("descending", "ascending"):
+            page.get_by_role("button", name=name).click()
+            header = page.get_by_role("columnheader", name=name)
+            expect(header).to_have_attribute("aria-sort", order)
+        column = table.locator("thead th").all_text_contents().index(f"{name}↑")
+        texts = table.locator(f"tbody tr > :nth-child({column + 1})").all_text_contents()
+        known = [float(text.split()[0]) for text in texts if text != "–"]
+        assert len(known) == 8
+        assert known == sorted(known)
+        assert texts[8:] == ["–"] * 2, "unknown values come last"
     expect(page.locator("svg.chart")).to_have_count(4)
 
 
-def test_the_page_of_a_model_reads_its_card(page: Page) -> None:
+def test_the_page_of_a_model_reads_its_card(page: Page, fake: Fake) -> None:
     page.goto("/#page=overview")
     page.get_by_role("link", name="sst-spigot").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("sst-spigot")
     expect(page.locator("math")).to_have_count(2)
     expect(page.locator("#other-page")).to_contain_text("python -m trainer fit sst")
-    expect(page.get_by_role("img", name="Training curve")).to_be_visible()
+    card = next(model["card"] for model in fake.models() if model["id"] == "sst-spigot")
+    points = [f"epoch {point['epoch']}: {point['dev_accuracy'] * 100:.1f} %" for point in card["curve"]]
+    chart = page.get_by_role("img", name=f"Training curve, Accuracy on dev: {', '.join(points)}")
+    expect(chart).to_be_visible()
+    expect(chart.locator("circle.chart-dot")).to_have_count(len(points))
+    place = ["cx", "cy"]
+    ring = [chart.locator("circle.chart-ring").get_attribute(name) for name in place]
+    kept = chart.locator("circle.chart-dot").nth(int(card["epoch"]) - 1)
+    assert [kept.get_attribute(name) for name in place] == ring
+    epochs = [str(k) for k in range(1, 6)]
+    assert [text for text in chart.locator("text").all_text_contents() if text in epochs] == epochs
+    assert f"{card['seconds_per_step'] * 1000:.1f} ms" in page.locator("#other-page").inner_text()
     page.goto("/#page=model&id=nobody")
     expect(page.locator("#other-page")).to_contain_text("not served here")
