@@ -2,10 +2,12 @@
 
 import { arcDiagram } from "./arcs.js";
 import { percent, s } from "./dom.js";
+import { isRightToLeft } from "./measure.js";
 import { HEIGHT, ribbons, ROOM } from "./ribbons.js";
 import { arcsUnder } from "./trees.js";
 
 const SIDES = ["premise", "hypothesis"];
+const INSET = 160; // px at most that the shorter sentence stands in from where the longer one begins
 const PORT = 3; // px, the bar of each word that its ribbons leave from
 
 /** The structure whose trees are drawn: the one that the classifier reads, unless it is not shown. */
@@ -26,6 +28,13 @@ const opacity = (weight) => Number((0.1 + 0.75 * weight).toFixed(2));
 function rowInWords(token, row, others) {
   const heaviest = row.map((weight, k) => [weight, others[k]]).filter(([weight]) => weight >= 0.005).sort(([a], [b]) => b - a);
   return `${token}: ${heaviest.map(([weight, other]) => `${other} ${percent(weight)}`).join(", ")}`;
+}
+
+/** How far a sentence stands from the left: in the middle of a short pair, near the beginning of a long one. */
+function offsetOf({ drawn, tokens }, width) {
+  const free = width - Math.ceil(drawn.width);
+  const inset = Math.min(free / 2, INSET);
+  return isRightToLeft(tokens) ? free - inset : inset;
 }
 
 /** The bars of one sentence's words: a list that the keyboard walks, one row of the alignment an item. */
@@ -54,12 +63,13 @@ function ribbonsBetween(model, places, width, threshold) {
 /**
  * The three drawings of a pair, to be stacked around one middle.
  *
- * @returns {{trees: SVGSVGElement[], between: SVGSVGElement}} the diagrams of both sentences, and the ribbons, which hold
- *   what is `drawn` and the `places` of both lines' words as properties
+ * @returns {{trees: SVGSVGElement[], offsets: number[], between: SVGSVGElement}} the diagrams of both sentences, how far
+ *   each stands from the left, px, and the ribbons, which hold what is `drawn` and the `places` of all words
  */
 export function drawPair(model, options) {
   const trees = model.sentences.map((_, index) => treeOf(model, index, options));
   const width = Math.ceil(Math.max(...trees.map((svg) => svg.drawn.width)));
-  const places = trees.map(({ drawn }) => drawn.words.map(({ x }) => x + (width - Math.ceil(drawn.width)) / 2));
-  return { trees, between: ribbonsBetween(model, places, width, options.threshold) };
+  const offsets = trees.map((svg) => offsetOf(svg, width));
+  const places = trees.map(({ drawn }, index) => drawn.words.map(({ x }) => x + offsets[index]));
+  return { trees, offsets, between: ribbonsBetween(model, places, width, options.threshold) };
 }

@@ -48,11 +48,11 @@ function alone(svg) {
 
 /** Both sentences of a pair and the ribbons between them: drawings within a drawing. */
 function pairPicture({ model, show, threshold }) {
-  const { trees, between } = drawPair(model, { show, threshold });
+  const { trees, offsets, between } = drawPair(model, { show, threshold });
   const width = between.width.baseVal.value;
   let top = 0;
-  const parts = [alone(trees[0]), plain(between), alone(trees[1])].map((part) => {
-    part.setAttribute("x", (width - part.width.baseVal.value) / 2);
+  const parts = [[alone(trees[0]), offsets[0]], [plain(between), 0], [alone(trees[1]), offsets[1]]].map(([part, left]) => {
+    part.setAttribute("x", left);
     part.setAttribute("y", top);
     top += part.height.baseVal.value;
     return part;

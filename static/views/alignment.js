@@ -27,7 +27,8 @@ export function render(container, result) {
 }
 
 function card(model, { options }) {
-  const { trees, between } = drawPair(model, options);
+  const { trees, offsets, between } = drawPair(model, options);
+  trees.forEach((svg, index) => svg.style.setProperty("margin-left", `${offsets[index]}px`));
   const side = (name, ...children) => h("div", { class: "aligned-side", data: { side: name } }, children);
   const aligned = h("div", { class: "aligned" }, side("premise", trees[0]), between, side("hypothesis", trees[1]));
   attachRows(aligned, between);

@@ -41,10 +41,10 @@ function heads(model, sentence, side, { show, threshold }) {
 
 /** What each word takes of the words of the other sentence: two tables, one a direction. */
 function alignments({ id, sentences: [premise, hypothesis], alignment }) {
-  const table = (name, [rows, columns], shares) => wide(name, h("table", {}, h("caption", {}, name),
+  const table = (name, [rows, columns], shares) => wide(name, h("table", { class: "shares" }, h("caption", {}, name),
     h("thead", {}, h("tr", {}, h("td", {}), columns.tokens.map((token) => h("th", { scope: "col", dir: "auto" }, token)))),
     h("tbody", {}, rows.tokens.map((token, index) => h("tr", {}, h("th", { scope: "row", dir: "auto" }, token),
-      shares[index].map((share) => h("td", {}, percent(share))))))));
+      shares[index].map((share) => h("td", { style: { "--share": `${Math.round(share * 35)}%` } }, percent(share))))))));
   return [
     table(`Alignment: ${id}, premise over hypothesis`, [premise, hypothesis], alignment.premise_to_hypothesis),
     table(`Alignment: ${id}, hypothesis over premise`, [hypothesis, premise], alignment.hypothesis_to_premise),

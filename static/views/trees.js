@@ -56,7 +56,7 @@ function tallness(element) {
 }
 
 const noTrees = (model) => h("div", { class: "no-trees" },
-  h("p", { class: "plain-sentence" }, model.sentences.map(({ tokens }) => h("span", { dir: "auto" }, tokens.join(" "), " "))),
+  model.sentences.map(({ tokens }) => h("p", { class: "plain-sentence", dir: "auto" }, tokens.join(" "))),
   h("p", { class: "quiet" }, "No tree in the middle: the baseline that the others are held against."));
 
 /** The diagrams of one sentence: one tree above and the marginals below on one line of words, then SparseMAP. */
