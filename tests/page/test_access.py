@@ -1,5 +1,7 @@
 """Accessible to all: axe on every view in both themes, the keyboard alone, narrow and wide screens."""
 
+from typing import Literal
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -109,15 +111,24 @@ def test_no_screen_scrolls_sideways(page: Page, width: int, height: int) -> None
         eventually(page, "document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_theme_button_wins_over_the_system_and_is_remembered(page: Page) -> None:
+@pytest.mark.parametrize(("system", "chosen", "clicks"), [("light", "dark", 2), ("dark", "light", 1)])
+def test_the_theme_button_wins_over_the_system_and_is_remembered(
+    page: Page, system: Literal["light", "dark"], chosen: str, clicks: int
+) -> None:
+    colours = """() => [...document.querySelectorAll("body, .field, .try")].map(
+        element => [getComputedStyle(element).color, getComputedStyle(element).backgroundColor])"""
+    page.emulate_media(color_scheme=system)
     page.goto("/")
-    button = page.locator("#theme")
-    colour = "getComputedStyle(document.body).backgroundColor"
-    light = page.evaluate(colour)
-    button.click()
-    button.click()
-    expect(button).to_have_accessible_name("Theme: dark")
-    dark = page.evaluate(colour)
-    assert dark != light
+    page.locator(".try").first.wait_for()
+    before = page.evaluate(colours)
+    for _ in range(clicks):
+        page.locator("#theme").click()
+    expect(page.locator("#theme")).to_have_accessible_name(f"Theme: {chosen}")
+    after = page.evaluate(colours)
+    assert all(one != other for one, other in zip(before, after, strict=True))
     page.reload()
-    assert page.evaluate(colour) == dark
+    page.locator(".try").first.wait_for()
+    eventually(page, colours, after)
+    page.emulate_media(color_scheme="dark" if system == "light" else "light")
+    page.evaluate("delete document.documentElement.dataset.theme")
+    eventually(page, colours, after)  # the other system's colours are those of the choice
