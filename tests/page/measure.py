@@ -1,70 +1,78 @@
-"""Prints the page's budgets: bytes at first paint, time to draw. Not a test: times depend on the machine.
+"""Prints what drawing costs. Not a test: times depend on the machine.
 
 python -m tests.page.measure
+
+Both the clock and the processor time of the page's own thread are shown: on a busy machine only the second
+says something about the page. `test_budget.py` weighs the bytes of the first paint.
 """
 
 import statistics
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 from .conftest import FLAGS, chromium_path
 from .fake_service import Fake, serving
 
-DRAW = """async () => {
+PAGES = 5
+"""Fresh pages, each of which draws once cold and then warm."""
+ROUNDS = 10
+
+PREPARE = """async () => {
+    await (await import("/static/bench.js")).ready;
     const { render } = await import("/static/views/trees.js");
     const { makeResult, withOptions } = await import("/static/result.js");
     const { START } = await import("/static/state.js");
-    const text = Array.from({length: 25}, (_, k) => `word${k}`).join(" ");
-    const body = JSON.stringify({task: "sst", inputs: [text]});
+    const inputs = [Array.from({length: 25}, (_, k) => `word${k}`).join(" ")];
+    const body = JSON.stringify({task: "sst", inputs});
     const answer = await (await fetch("v1/compare", {method: "POST", body})).json();
     const box = document.getElementById("view");
     document.getElementById("answer").hidden = false;
-    const times = [];
-    for (let round = 0; round < 15; round += 1) {
+    window.draw = () => {
         box.replaceChildren();
-        await new Promise(requestAnimationFrame);
         const start = performance.now();
         render(box, withOptions(makeResult(answer, START), START));
         box.getBoundingClientRect();
-        times.push(performance.now() - start);
-    }
-    return [times, box.querySelectorAll("path.arc").length, answer.data[0].models.length];
+        return performance.now() - start;
+    };
 }"""
 
 
-def first_paint(browser: Browser, url: str) -> None:
-    """Bytes over the wire until the page is ready for a sentence, by file."""
-    page = browser.new_page()
+def thread_ms(session: CDPSession) -> float:
+    """Processor time of the page's main thread so far, ms."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return 1000 * next(float(each["value"]) for each in metrics if each["name"] == "TaskDuration")
+
+
+def draw(browser: Browser, url: str) -> tuple[list[tuple[float, float]], int, int]:
+    """(clock, processor) ms of each drawing on a fresh page, the number of arcs, and of models."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
     session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    names: dict[str, str] = {}
-    sizes: dict[str, int] = {}
-    session.on("Network.responseReceived", lambda e: names.__setitem__(e["requestId"], e["response"]["url"]))
-    session.on("Network.loadingFinished", lambda e: sizes.__setitem__(e["requestId"], e["encodedDataLength"]))
     page.goto(url)
-    page.locator("#field-text").wait_for()
-    page.wait_for_timeout(500)
-    for key, size in sorted(sizes.items(), key=lambda item: -item[1])[:12]:
-        print(f"  {size / 1000:7.1f} kB  {names.get(key, '?')}")
-    print(f"first paint: {sum(sizes.values()) / 1000:.1f} kB in {len(sizes)} files")
+    page.evaluate(PREPARE)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    times = []
+    for _ in range(ROUNDS):
+        before = thread_ms(session)
+        clock = page.evaluate("window.draw()")
+        times.append((clock, thread_ms(session) - before))
+    arcs = page.locator("path.arc").count()
+    cards = page.locator(".card").count()
     page.close()
+    return times, arcs, cards
 
 
 def main() -> None:
     """Measure and print."""
-    estimators = ["none"] + [f"estimator-{k}" for k in range(12)]
-    with serving(Fake(estimators=estimators[1:], tasks=["sst"])) as fake, sync_playwright() as playwright:
+    fake = Fake(estimators=[f"estimator-{k}" for k in range(12)], tasks=["sst"])
+    with serving(fake), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
-        first_paint(browser, fake.url)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.goto(fake.url)
-        page.locator("#field-text").wait_for()
-        times, arcs, models = page.evaluate(DRAW)
-        print(f"drawing {models} models x 3 structures of 25 words, {arcs} arcs, with layout:")
-        print(
-            f"  first {times[0]:.0f} ms, median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms"
-        )
+        runs = [draw(browser, fake.url) for _ in range(PAGES)]
         browser.close()
+    _, arcs, cards = runs[0]
+    print(f"drawing {cards} models x 3 structures of 25 words, {arcs} arcs, with layout; median ms:")
+    for name, rounds in (("cold", slice(0, 1)), ("warm", slice(1, None))):
+        clock, processor = zip(*(time for times, *_ in runs for time in times[rounds]), strict=True)
+        print(f"  {name}: clock {statistics.median(clock):.0f}, processor {statistics.median(processor):.0f}")
 
 
 if __name__ == "__main__":
