@@ -46,7 +46,7 @@ function card(model, { options }) {
 /** Shows the row of a word: its ribbons alone, and its probabilities beside the words of the other sentence. */
 function showRow(aligned, between, line, index) {
   const down = line === "premise";
-  for (const path of between.querySelectorAll(".ribbon")) path.classList.toggle("lit", Number(down ? path.dataset.from : path.dataset.to) === index);
+  for (const path of between.querySelectorAll(".ribbon")) path.classList.toggle("own", Number(down ? path.dataset.from : path.dataset.to) === index);
   for (const port of between.querySelectorAll(".port")) {
     const here = port.parentNode.dataset.line === line && Number(port.dataset.index) === index;
     port.setAttribute("aria-selected", String(here));
@@ -70,7 +70,7 @@ function placeLabels(labels, down) {
 
 function hideRow(aligned, between) {
   aligned.classList.remove("one");
-  for (const each of between.querySelectorAll(".lit")) each.classList.remove("lit");
+  for (const each of between.querySelectorAll(".own")) each.classList.remove("own");
   for (const each of between.querySelectorAll("[aria-selected=true]")) each.setAttribute("aria-selected", "false");
   between.querySelector(".row-labels").replaceChildren();
 }

@@ -67,6 +67,10 @@ def check_ribbons(paths: list[dict[str, str]], there: Rows, back: Rows, least: f
         assert drawn[key] == pytest.approx(widths, abs=0.03)
 
 
+TOP_OF_ARC = """path => {
+    const middle = path.getPointAtLength(path.getTotalLength() / 2).matrixTransform(path.getScreenCTM());
+    return [middle.x, middle.y];
+}"""
 RIBBONS = """root => [...root.querySelectorAll(".ribbon")].map(
     p => ({from: p.dataset.from, to: p.dataset.to, d: p.getAttribute("d")}))"""
 
@@ -108,9 +112,13 @@ def test_pointing_at_a_word_shows_its_row(page: Page, fake: Fake, card: Locator)
     there, back = alignment(fake)
     card.locator('[data-side="premise"] [data-word="3"]').hover()
     expect(card.locator(".row-labels text")).to_have_text(row_labels(there[2], back, 2))
-    assert set(card.locator(".ribbon.lit").evaluate_all("all => all.map(p => p.dataset.from)")) == {"2"}
+    assert set(card.locator(".ribbon.own").evaluate_all("all => all.map(p => p.dataset.from)")) == {"2"}
+    page.mouse.move(*card.locator('[data-side="premise"] path.arc').last.evaluate(TOP_OF_ARC))
+    expect(page.locator("#tip")).to_contain_text("→")
+    expect(card.locator(".ribbon.own")).to_have_count(0)
     card.locator('[data-side="hypothesis"] [data-word="1"]').hover()
     expect(card.locator(".row-labels text")).to_have_text(row_labels(back[0], there, 0))
+    assert set(card.locator(".ribbon.own").evaluate_all("all => all.map(p => p.dataset.to)")) == {"0"}
     page.locator(".legend").hover()
     expect(card.locator(".row-labels text")).to_have_count(0)
     expect(card.locator(".aligned.one")).to_have_count(0)
