@@ -86,7 +86,7 @@ def begin(active, scores, tree, n):  # type: ignore[no-untyped-def]
     active.rhs[0] = 1.0
     active.rhs[1] = _score(scores, tree, n)
     active.inverse[0, 0] = -n
-    active.inverse[0, 1] = active.inverse[1, 0] = 1.0
+    active.inverse[1, 0] = 1.0
     active.inverse[1, 1] = 0.0
     active.solution[0] = active.rhs[1] - n
     active.solution[1] = 1.0
@@ -94,21 +94,21 @@ def begin(active, scores, tree, n):  # type: ignore[no-untyped-def]
 
 @compiled_loosely
 def _multiply(matrix, vector, size, out):  # type: ignore[no-untyped-def]
-    """out = matrix · vector, on the leading `size` rows and columns."""
+    """out = matrix · vector for a symmetric matrix of which the lower triangle is kept."""
     for i in range(size):
-        row = matrix[i]
-        total = 0.0
-        for j in range(size):
+        row, factor, total = matrix[i], vector[i], 0.0
+        for j in range(i):
             total += row[j] * vector[j]
-        out[i] = total
+            out[j] += row[j] * factor
+        out[i] = total + row[i] * factor
 
 
 @compiled_loosely
 def _add_outer(matrix, vector, size, factor):  # type: ignore[no-untyped-def]
-    """Add factor · vector · vectorᵀ to the leading `size` rows and columns."""
+    """Add factor · vector · vectorᵀ to the lower triangle of the leading `size` rows."""
     for i in range(size):
         row, f = matrix[i], factor * vector[i]
-        for j in range(size):
+        for j in range(i + 1):
             row[j] += f * vector[j]
 
 
@@ -140,7 +140,7 @@ def insert(active, scores, tree, n):  # type: ignore[no-untyped-def]
         return False
     _add_outer(inverse, d, last, 1.0 / schur)
     for i in range(last):
-        inverse[i, last] = inverse[last, i] = -d[i] / schur
+        inverse[last, i] = -d[i] / schur
     inverse[last, last] = 1.0 / schur
     active.solution[last] = value / schur
     for i in range(last):
@@ -152,21 +152,23 @@ def insert(active, scores, tree, n):  # type: ignore[no-untyped-def]
 
 @compiled
 def _drop(active, gone):  # type: ignore[no-untyped-def]
-    """Remove the tree whose row in the system is `gone`."""
+    """Remove the tree whose row in the system is `gone`; the last one takes its place."""
     k, inverse, d = active.size[0], active.inverse, active.column
-    d[: k + 1] = inverse[gone, : k + 1]
+    for i in range(k + 1):
+        d[i] = inverse[gone, i] if i <= gone else inverse[i, gone]
     ratio = active.solution[gone] / d[gone]
     _add_outer(inverse, d, k + 1, -1.0 / d[gone])
     for i in range(k + 1):
         active.solution[i] -= d[i] * ratio
-    for i in range(gone, k):
-        inverse[i, : k + 1] = inverse[i + 1, : k + 1]
-        active.rhs[i] = active.rhs[i + 1]
-        active.solution[i] = active.solution[i + 1]
-        active.weights[i - 1] = active.weights[i]
-        active.trees[i - 1] = active.trees[i]
-    for i in range(k):
-        inverse[i, gone:k] = inverse[i, gone + 1 : k + 1]
+    for i in range(gone):
+        inverse[gone, i] = inverse[k, i]
+    for i in range(gone + 1, k):
+        inverse[i, gone] = inverse[k, i]
+    inverse[gone, gone] = inverse[k, k]
+    active.rhs[gone] = active.rhs[k]
+    active.solution[gone] = active.solution[k]
+    active.weights[gone - 1] = active.weights[k - 1]
+    active.trees[gone - 1] = active.trees[k - 1]
     active.size[0] = k - 1
 
 
@@ -201,6 +203,27 @@ def residual(scores, active, n, out):  # type: ignore[no-untyped-def]
         weight, tree = active.weights[i], active.trees[i]
         for j in range(n):
             out[tree[j], j + 1] -= weight
+
+
+@compiled
+def settle(active, residuals, n):  # type: ignore[no-untyped-def]
+    """Refine the solution once, and return the score of the mixture under its own residual.
+
+    At the solution each active tree scores τ under the residual and the weights sum to one. What rounding
+    has added up to in the many updates of the inverse shows in both, and the inverse is good enough to
+    take it out.
+    """
+    k, error = active.size[0], np.empty(active.size[0] + 1)
+    error[0], total = 1.0, 0.0
+    for i in range(k):
+        score = _score(residuals, active.trees[i], n)
+        total += active.weights[i] * score
+        error[0] -= active.solution[i + 1]
+        error[i + 1] = score - active.solution[0]
+    _multiply(active.inverse, error, k + 1, active.column)
+    for i in range(k + 1):
+        active.solution[i] += active.column[i]
+    return total
 
 
 @compiled

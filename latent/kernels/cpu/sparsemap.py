@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latent.kernels.cpu.active_set import begin, gap_of, grown, improve, insert, new_active_set, residual
+from latent.kernels.cpu.active_set import (
+    begin,
+    gap_of,
+    grown,
+    improve,
+    insert,
+    new_active_set,
+    residual,
+    settle,
+)
 from latent.kernels.cpu.checks import check
 from latent.kernels.cpu.edmonds import best_tree as best_nonprojective_tree
 from latent.kernels.cpu.edmonds import edmonds_scratch
@@ -77,6 +86,8 @@ def _project(oracle, scores, n, single_root, tol, max_iter, active, left):  # ty
         if gap <= ROUGH and not exact:
             exact = True
             continue
+        if exact:
+            gap += active.solution[0] - settle(active, left, n)
         if gap <= tol or iterations >= max_iter:
             break
         iterations += 1
