@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
@@ -14,6 +16,9 @@ BACKENDS = {"cpu": "latent.kernels.cpu.trees", "cuda": "latent.kernels.cuda.tree
 
 ANY_DEVICE = "latent.kernels.through_cpu"
 """The back end of every other device that torch has."""
+
+REFERENCE = "latent.kernels.reference.trees"
+"""The yardstick, on any device; chosen by `use_reference` alone."""
 
 
 class Projection(NamedTuple):
@@ -84,8 +89,37 @@ class TreeKernels(ABC):
         first."""
 
 
-@cache
+_chosen: list[str] = []
+
+
+@contextmanager
+def use_reference() -> Iterator[None]:
+    """Within it, all trees are done by the reference back end: slow, plain, and independent of the kernels.
+
+    It holds for the whole process, because autograd runs backward passes in threads of its own.
+
+    >>> import torch
+    >>> from latent.structures import ProjectiveTree
+    >>> scores = torch.zeros(1, 4, 4)
+    >>> with use_reference():
+    ...     log_z = ProjectiveTree(single_root=True).log_partition(scores)
+    >>> round(log_z.exp().item())
+    7
+    """
+    _chosen.append(REFERENCE)
+    try:
+        yield
+    finally:
+        _chosen.pop()
+
+
 def tree_kernels(structure: str, device: str) -> TreeKernels:
     """The kernels of a tree structure on a type of device ("cpu", "cuda", …)."""
-    trees: dict[str, TreeKernels] = import_module(BACKENDS.get(device, ANY_DEVICE)).TREES
+    return kernels_of(structure, _chosen[-1] if _chosen else BACKENDS.get(device, ANY_DEVICE))
+
+
+@cache
+def kernels_of(structure: str, backend: str) -> TreeKernels:
+    """The kernels of a tree structure in the module of a back end."""
+    trees: dict[str, TreeKernels] = import_module(backend).TREES
     return trees[structure]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from latent.kernels import Projection, TreeKernels, tree_kernels
+from latent.kernels import BACKENDS, Projection, TreeKernels, kernels_of
 
 
 class ThroughCpu(TreeKernels):
     """The CPU's kernels for tensors of any device, at the price of two copies and a synchronisation."""
 
     def __init__(self, structure: str) -> None:
-        self.cpu = tree_kernels(structure, "cpu")
+        self.cpu = kernels_of(structure, BACKENDS["cpu"])
 
     def map(self, scores: Tensor, lengths: Tensor, single_root: bool) -> Tensor:
         """See `TreeKernels.map`."""
