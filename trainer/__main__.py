@@ -12,6 +12,7 @@ COMMANDS = {
     "data": "fetch or import a data set, checksummed; a local copy is accepted",
     "fit": "one run: progress bar, early stop, resumable, safetensors out",
     "evaluate": "accuracy under the MAP, marginal and SparseMAP structure; tree statistics",
+    "sweep": "search learning rate and step size by dev accuracy, on Ray: this machine or a cluster",
     "table": "the paper's table beside ours: mean ± sd, seeds, run time; or a controlled experiment",
     "bundle": "train and evaluate the models that come with the service",
 }

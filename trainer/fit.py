@@ -25,7 +25,7 @@ from trainer.callbacks import EpochLines, KeepBest, SaveState
 from trainer.data import BatchSampler, Loader, item_length
 from trainer.learner import Learner, label_weights
 from trainer.options import FitOptions
-from trainer.run_folder import FitError, RunFolder, run_folder
+from trainer.run_folder import Diverged, FitError, RunFolder, run_folder
 from trainer.tasks import Splits, Task
 
 EVALUATION_BATCH = 256
@@ -127,7 +127,7 @@ def _run(
     try:
         trainer.fit(learner, *loaders, ckpt_path=str(folder.state) if options.run.resume else None)
     except FloatingPointError as error:
-        raise FitError(
+        raise Diverged(
             f"fit: step {learner.global_step}: {error}; the last good state is {folder.state}"
         ) from error
     except OSError as error:

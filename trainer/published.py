@@ -39,4 +39,9 @@ TABLES: dict[str, dict[str, Published]] = {
     },
 }
 """The paper's rows by task and estimator."""
+GRIDS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "sst": ((1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 2e-3), (0.1, 1.0, 10.0)),
+    "snli": ((1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (0.001, 0.01, 0.1, 1.0, 10.0)),
+}
+"""What the paper tried (Table 4): learning rates with η = 1, then step sizes η at the best learning rate."""
 SOURCE = "understanding-spigot, Tables 3 and 4: full data, sentences only, full GloVe"

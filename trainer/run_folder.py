@@ -16,6 +16,10 @@ class FitError(UserError):
     """A run that cannot start or go on; the message says what to do."""
 
 
+class Diverged(FitError):
+    """A run whose loss is no longer finite: going on with the same options ends the same."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of a run."""
@@ -69,7 +73,7 @@ class RunFolder:
             f"{part}.{key}"
             for part in wanted
             for key in wanted[part]
-            if key not in _OF_THE_MACHINE and found.get(part, {}).get(key) != wanted[part][key]
+            if key not in OF_THE_MACHINE and found.get(part, {}).get(key) != wanted[part][key]
         ]
         if changed:
             raise FitError(
@@ -77,7 +81,8 @@ class RunFolder:
             )
 
 
-_OF_THE_MACHINE = {"accelerator", "devices", "threads", "data"}
+OF_THE_MACHINE = {"accelerator", "devices", "threads", "data"}
+"""Options that say where a run takes place, and not what comes out of it."""
 
 
 def run_folder(task: Task, options: FitOptions) -> RunFolder:

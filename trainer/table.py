@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -32,6 +32,8 @@ class Plan:
     """How many configurations were tried on the dev set before these were chosen."""
     treebank: Path | None = None
     """Gold heads in CoNLL-U to compare the trees with."""
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    """Of estimators that have another one than the common options."""
 
 
 def make_table(task: Task, options: FitOptions, plan: Plan, work: Path, console: Console) -> dict[str, Any]:
@@ -48,7 +50,11 @@ def make_table(task: Task, options: FitOptions, plan: Plan, work: Path, console:
                 model=replace(
                     options.model, estimator=estimator, set=plan.hyperparameters.get(estimator, ())
                 ),
-                training=replace(options.training, seed=seed),
+                training=replace(
+                    options.training,
+                    seed=seed,
+                    learning_rate=plan.learning_rates.get(estimator, options.training.learning_rate),
+                ),
             )
             result = run_trial(task, chosen, folder, console)
             if gold and result["dev"]["trees"]:

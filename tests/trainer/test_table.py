@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from trainer.__main__ import main
+from trainer.commands.table import TableOptions, make_plan
 from trainer.published import TABLES
 from trainer.syntax import baselines, read_treebank, uas
 from trainer.table import agreements, markdown, spread, summarize
@@ -107,6 +108,33 @@ def test_the_command_makes_a_table_and_does_not_run_twice(
     assert main(["table", "sst", *flags.split(), *small.split(), *folders]) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert capsys.readouterr().out.count("holds a finished run") == 4
+
+
+def test_a_table_takes_up_what_a_sweep_chose(tmp_path, capsys):
+    """Learning rate and η of each estimator come from the sweep; what is given by hand beside it wins."""
+    found = tmp_path / "sst-sweep.json"
+    choices = {"none": (0.01, None, 3), "spigot": (0.002, 0.1, 5), "spigot-ce": (0.03, 10.0, 7)}
+    chosen = {
+        name: {"learning_rate": rate, "step_size": eta, "dev_accuracy": 0.8, "tried": tried}
+        for name, (rate, eta, tried) in choices.items()
+    }
+    found.write_text(json.dumps({"task": "sst", "chosen": chosen}))
+    options = TableOptions(
+        estimators=("spigot", "none"), sweep=found, hyperparameters=("spigot.steps=2", "spigot.step_size=0.3")
+    )
+    plan = make_plan("sst", options)
+    assert plan.learning_rates == {"none": 0.01, "spigot": 0.002}
+    assert plan.hyperparameters == {"spigot": ("step_size=0.1", "steps=2", "step_size=0.3")}
+    assert plan.tried == 8
+    for task, estimator, message in (
+        ("snli", "none", "is of the task sst, not snli"),
+        ("sst", "marginals", "has nothing of marginals; it has: none, spigot, spigot-ce"),
+    ):
+        assert main(["table", task, "--estimators", estimator, "--sweep", str(found)]) == 1
+        assert message in capsys.readouterr().err
+    found.write_text("[]")
+    assert main(["table", "sst", "--sweep", str(found)]) == 1
+    assert "is not what a sweep wrote" in capsys.readouterr().err
 
 
 def test_published_rows_are_of_estimators_that_exist():

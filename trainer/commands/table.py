@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
@@ -32,8 +33,11 @@ class TableOptions:
     """One run of each estimator for each seed."""
     hyperparameters: tuple[str, ...] = ()
     """Of single estimators, as ESTIMATOR.NAME=VALUE: spigot.step_size=0.1."""
+    sweep: Path | None = None
+    """What `sweep` found for this task, a file TASK-sweep.json: each estimator's learning rate and η."""
     tried: int = 1
-    """How many configurations were tried on the dev set before these were chosen; the table says so."""
+    """How many configurations were tried on the dev set before these were chosen; the table says so. With
+    --sweep it is those of the sweep."""
     work: Path = Path("runs") / "table"
     """Where the runs are kept; those that are there are taken up."""
     results: Path = Path("results")
@@ -59,13 +63,14 @@ def main(arguments: Sequence[str]) -> None:
     given = parse(together, f"table {name}", rest)
     options = FitOptions(model=given.model, training=given.training, run=RunOptions(quiet=True))
     console = Console()
-    table = make_table(given.task, options, _plan(name, given.table), given.table.work, console)
+    table = make_table(given.task, options, make_plan(name, given.table), given.table.work, console)
     written = write_table(table, given.table.results)
     console.print(Markdown(written[0].read_text()))
     console.print("  ".join(map(str, written)), soft_wrap=True, highlight=False)
 
 
-def _plan(task: str, options: TableOptions) -> Plan:
+def make_plan(task: str, options: TableOptions) -> Plan:
+    """Return what a table is made of; a name or a file that is not as it should be is a ``UserError``."""
     estimators = options.estimators or tuple(TABLES[task])
     unknown = [name for name in estimators if name not in ESTIMATORS]
     if unknown:
@@ -76,11 +81,36 @@ def _plan(task: str, options: TableOptions) -> Plan:
         if not dot or estimator not in estimators:
             raise UserError(f"--hyperparameters: wanted ESTIMATOR.NAME=VALUE of a row; got {item!r}")
         hyperparameters[estimator] = (*hyperparameters.get(estimator, ()), assignment)
+    rates, tried = {}, options.tried
+    if options.sweep:
+        chosen = _chosen(options.sweep, task, estimators)
+        rates = {name: choice["learning_rate"] for name, choice in chosen.items()}
+        tried = sum(choice["tried"] for choice in chosen.values())
+        for name, choice in chosen.items():
+            if choice["step_size"] is not None:
+                given = hyperparameters.get(name, ())
+                hyperparameters[name] = (f"step_size={choice['step_size']!r}", *given)
     treebank = data_folder() / "ud" / "en_ewt-ud-test.conllu"
     return Plan(
         estimators,
         options.seeds,
         hyperparameters,
-        options.tried,
+        tried,
         treebank if treebank.is_file() else None,
+        rates,
     )
+
+
+def _chosen(path: Path, task: str, estimators: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what a sweep chose for each of these estimators."""
+    try:
+        found = json.loads(path.read_text())
+        of, chosen = found["task"], found["chosen"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--sweep: {path} is not what a sweep wrote ({error})") from error
+    if of != task:
+        raise UserError(f"--sweep: {path} is of the task {of}, not {task}")
+    missing = [name for name in estimators if name not in chosen]
+    if missing:
+        raise UserError(f"--sweep: {path} has nothing of {missing[0]}; it has: {', '.join(chosen)}")
+    return {name: chosen[name] for name in estimators}
