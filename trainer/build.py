@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Container
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from latent.nn.checkpoint import CLASSIFIERS, Classifier
-from latent.text import Vocabulary
+from latent.text import RESERVED, Vocabulary
 from trainer.errors import UserError
 from trainer.options import FitOptions, ModelOptions, plain
 from trainer.paths import ROOT
@@ -19,7 +21,15 @@ DEFAULT_EMBEDDING = 100
 
 
 def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
-    """Make an untrained classifier for a task, with pre-trained vectors where the options name a file."""
+    """Make an untrained classifier for a task, with pre-trained vectors where the options name a file.
+
+    Raises:
+        UserError: for options that do not go together.
+    """
+    if options.embeddings != "tuned" and not options.vectors:
+        raise UserError(
+            f"--embeddings {options.embeddings}: there are no vectors to keep; name some by --vectors"
+        )
     counts = Vocabulary.from_sentences(splits.sentences)
     vectors = (
         load_vectors(options.vectors, counts.__contains__, options.embedding_size, unit=options.unit_vectors)
@@ -30,17 +40,36 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     often = set(Vocabulary.from_sentences(splits.sentences, options.min_count).words)
     vocabulary = Vocabulary(word for word in counts.words if word in often or word in found)
     size = vectors.table.shape[1] if vectors else options.embedding_size or DEFAULT_EMBEDDING
-    classifier = _untrained(task, options, size, vocabulary, splits.labels)
+    table = initial_embeddings(vocabulary, vectors, size)
+    trained = trained_entries(vocabulary, found, size, options.embeddings)
+    if options.embeddings == "both":
+        table = table.repeat(1, 2)
+    classifier = _untrained(task, options, table.shape[1], vocabulary, splits.labels)
     embedding = classifier.encoder.embedding.weight
     with torch.no_grad():
-        embedding.copy_(initial_embeddings(vocabulary, vectors, size))
-    if options.embeddings == "frozen":
-        known = torch.tensor([word in found for word in vocabulary.words])
-        moves = torch.cat([torch.tensor([False, True]), ~known]).unsqueeze(1)
+        embedding.copy_(table)
+    if not trained.all():
         embedding.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: gradient * moves.to(gradient.device)
+            lambda gradient: gradient * trained.to(gradient.device)
         )
     return classifier
+
+
+def trained_entries(vocabulary: Vocabulary, found: Container[str], size: int, embeddings: str) -> Tensor:
+    """Tell which entries of an embedding table are trained.
+
+    Args:
+        vocabulary: the words of the table's rows, after padding and the unknown word.
+        found: the words with a pre-trained vector.
+        size: of a vector.
+        embeddings: "tuned", "frozen", or "both" for a frozen and a tuned copy side by side.
+
+    Returns:
+        booleans ``(len(vocabulary), size)``, or ``(len(vocabulary), 2 · size)`` for "both".
+    """
+    known = torch.tensor([*[False] * RESERVED, *(word in found for word in vocabulary.words)]).unsqueeze(1)
+    tuned, frozen = torch.ones(len(vocabulary), size, dtype=torch.bool), ~known.expand(-1, size)
+    return {"tuned": tuned, "frozen": frozen, "both": torch.cat([frozen, tuned], dim=1)}[embeddings]
 
 
 def _untrained(

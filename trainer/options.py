@@ -29,8 +29,9 @@ class ModelOptions:
     start at random."""
     unit_vectors: bool = False
     """Scale each pre-trained vector to length one."""
-    embeddings: Literal["tuned", "frozen"] = "tuned"
-    """Whether pre-trained vectors are trained on; words without one always are."""
+    embeddings: Literal["tuned", "frozen", "both"] = "tuned"
+    """Whether pre-trained vectors are trained on; `both` has each vector twice, side by side, one copy frozen
+    and one tuned. Words without a vector are always trained."""
     min_count: int = 2
     """A word needs this many occurrences in the training text, or one and a vector, to be known."""
     dropout: float | None = None

@@ -18,6 +18,7 @@ from latent.nn.sentence_classifier import SentenceClassifier
 from latent.structures import ProjectiveTree
 from trainer.build import build
 from trainer.callbacks import SaveState
+from trainer.errors import UserError
 from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.learner import Learner, label_weights, learning_rate_factor
@@ -31,7 +32,7 @@ QUIET = Console(quiet=True)
 def options(out, estimator="spigot", *, resume=False, model=None, **training):
     return FitOptions(
         model=ModelOptions(
-            estimator=estimator, hidden_size=16, embedding_size=12, min_count=1, **(model or {})
+            **{"hidden_size": 16, "embedding_size": 12, "min_count": 1, **(model or {})}, estimator=estimator
         ),
         training=TrainingOptions(
             **{
@@ -191,6 +192,36 @@ def test_pretrained_vectors_are_taken_and_can_be_frozen(sst_folder, tmp_path):
     classifier.loss(classifier.batch([["lovely", "film"]]), torch.tensor([1])).sum().backward()
     assert weight.grad[lovely].eq(0).all()
     assert weight.grad[film].ne(0).any()
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "moved"), [("tuned", [True]), ("frozen", [False]), ("both", [False, True])]
+)
+def test_what_of_the_embeddings_a_fit_moves(sst_folder, tmp_path, embeddings, moved):
+    """After real steps: a pre-trained vector only where it is tuned, any other word everywhere."""
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("lovely 1 0 0.5\nfilm 0 2 0\n")
+    task = Sst(data=sst_folder)
+    model = {"vectors": (vectors,), "embeddings": embeddings, "embedding_size": None}
+    given = options(tmp_path / "run", epochs=2, model=model)
+    torch.manual_seed(given.training.seed)
+    before = build(task, task.splits(), given.model)
+    after = load(fit(task, given, QUIET).checkpoint).classifier
+    assert after.config.embedding_size == 3 * len(moved)
+    lovely, film, dull = before.look_up(["lovely", "film", "dull"])
+    start, end = (each.encoder.embedding.weight.detach().chunk(len(moved), 1) for each in (before, after))
+    for one, other, moves in zip(start, end, moved, strict=True):
+        torch.testing.assert_close(one[[lovely, film]], torch.tensor([[1, 0, 0.5], [0, 2, 0]]))
+        assert torch.equal(one[[lovely, film]], other[[lovely, film]]) != moves
+        assert not torch.allclose(one[dull], other[dull], atol=1e-3)
+        assert other[0].eq(0).all()
+
+
+@pytest.mark.parametrize("embeddings", ["frozen", "both"])
+def test_keeping_vectors_wants_vectors(sst_folder, embeddings):
+    task = Sst(data=sst_folder)
+    with pytest.raises(UserError, match=rf"--embeddings {embeddings}: .*--vectors"):
+        build(task, task.splits(), ModelOptions(embeddings=embeddings))
 
 
 def test_pretrained_vectors_of_length_one(sst_folder, tmp_path):
