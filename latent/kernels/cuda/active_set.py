@@ -184,6 +184,40 @@ def improve(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def settle(  # type: ignore[no-untyped-def]
+    trees, weights, solution, inverse, work, residual, k, n, size,
+    STARTS: tl.constexpr, SPLITS: tl.constexpr, ROOM: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """Refine the solution once, and return the score of the mixture under its own residual.
+
+    At the solution each active tree scores τ under the residual and the weights sum to 1. What rounding has
+    added up to in the many updates of the inverse shows in both, and the inverse is good enough to take it
+    out.
+    """
+    errors, column = work, work + ROOM
+    j = tl.arange(0, STARTS)
+    for first in range(0, k + 1, SPLITS):
+        r = first + tl.arange(0, SPLITS)
+        there = ((r >= 1) & (r <= k))[:, None] & (j < n)[None, :]
+        head = tl.load(trees + r[:, None] * size + j[None, :], mask=there, other=0).to(tl.int32)
+        score = tl.load(residual + head * size + j[None, :] + 1, mask=there, other=0.0)
+        tl.store(errors + r, tl.sum(score, axis=1), mask=r <= k)
+    tl.debug_barrier()
+    c = tl.arange(0, ROOM)
+    tree = (c >= 1) & (c <= k)
+    score = tl.load(errors + c, mask=tree, other=0.0)
+    total = tl.sum(score * tl.load(weights + c, mask=tree, other=0.0), axis=0)
+    here = tl.load(solution + c, mask=c <= k, other=0.0)
+    excess = tl.sum(tl.where(tree, here, 0.0), axis=0) - 1.0
+    tl.store(errors + c, tl.where(tree, score - tl.load(solution), -excess), mask=c <= k)
+    tl.debug_barrier()
+    _multiply(inverse, errors, k, column, ROOM, ROWS)
+    tl.store(solution + c, here + tl.load(column + c, mask=c <= k, other=0.0), mask=c <= k)
+    tl.debug_barrier()
+    return total
+
+
+@triton.jit
 def add_mixture(out, trees, weights, k, factor, n, size, STARTS: tl.constexpr):  # type: ignore[no-untyped-def]
     """Add factor · Σ_r weights[r] · tree r to `out`, one tree after the other: always the same sum."""
     j = tl.arange(0, STARTS)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from latent.kernels.cuda.active_set import add_mixture, begin, improve, insert, score_of
+from latent.kernels.cuda.active_set import add_mixture, begin, improve, insert, score_of, settle
 from latent.kernels.cuda.chart import FINE, NO_TREE, check
 from latent.kernels.cuda.viterbi import best_tree
 
 FULL = -1
 """The status of a sentence whose active set wants more room than it has."""
 NO_ROOM = tl.constexpr(FULL)
+ROUGH = tl.constexpr(1e-4)
+"""Only a smaller gap is worth a refined solution."""
 
 
 @triton.jit
@@ -83,7 +85,12 @@ def sparsemap_kernel(  # type: ignore[no-untyped-def]
         _fill_arcs(mu, scores, n, size, False, STARTS, SPLITS)
         add_mixture(mu, trees, weights, k, -1.0, n, size, STARTS)
         best_tree(mu, n, chart, trace, heads, size, SINGLE_ROOT, STARTS, SPLITS)
-        gap = score_of(mu, heads, n, size, STARTS) - tl.load(solution)
+        best = score_of(mu, heads, n, size, STARTS)
+        gap = best - tl.load(solution)
+        if gap <= ROUGH:
+            gap = best - settle(
+                trees, weights, solution, inverse, work, mu, k, n, size, STARTS, SPLITS, ROOM, ROWS
+            )
         wanted = (gap > tol) & (steps < max_iter)
         going = wanted & (k + 1 < ROOM)
         code = tl.where(wanted & (k + 1 >= ROOM), NO_ROOM, code)
