@@ -29,7 +29,7 @@ def test_make_targets_exist() -> None:
 def test_trainer_commands_take_the_options_shown(line: str) -> None:
     words = line.split("#")[0].split()[3:]
     text = subprocess.run(
-        [sys.executable, "-m", "trainer", words[0], *([words[1]] if words[0] == "fit" else []), "--help"],
+        [sys.executable, "-m", "trainer", words[0], *([words[1]] if words[0] in ("fit", "sweep", "table") else []), "--help"],
         cwd=ROOT,
         check=True,
         capture_output=True,
