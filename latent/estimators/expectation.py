@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latent.estimators import draws
 from latent.estimators.base import Downstream, Estimator
+from latent.estimators.hyperparameters import ProjectionOptions
 from latent.structures.base import Structure, Support
 
 
@@ -26,10 +27,12 @@ class SparseExpectation(Estimator):
     forward_formula = r"\Pi(s)"
     gradient_formula = r"\nabla_s \textstyle\sum_t p_t L(z_t)"
     forward_structure = "sparsemap"
+    Options = ProjectionOptions
+    options: ProjectionOptions
 
     def value(self, scores: Tensor, lengths: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """Π(s), (batch, …); differentiable."""
-        return self.structure.sparsemap(scores, lengths)
+        return self.structure.sparsemap(scores, lengths, tol=self.options.tol, max_iter=self.options.max_iter)
 
     def estimate(
         self,
@@ -40,7 +43,10 @@ class SparseExpectation(Estimator):
     ) -> Tensor:
         """The expected downstream loss (batch,)."""
         batch = len(scores)
-        z, used = vertices(self.structure.support(scores.detach(), lengths), scores)
+        supports = self.structure.support(
+            scores.detach(), lengths, tol=self.options.tol, max_iter=self.options.max_iter
+        )
+        z, used = vertices(supports, scores)
         losses = self.losses(downstream, z.flatten(0, 1), z.shape[0] * batch)
         weights = mixture_weights(self.structure, scores, lengths, z, used)
         return (weights * losses.reshape(-1, batch)).sum(0)

@@ -73,6 +73,17 @@ UpdateStep = Annotated[
 InnerSamples = Annotated[
     int, Field(ge=1, description="How many perturbations are averaged per sampled structure.")
 ]
+Tolerance = Annotated[
+    float,
+    Field(
+        ge=0,
+        allow_inf_nan=False,
+        description="Optimality gap at which a SparseMAP projection stops; 0: as exact as it gets.",
+    ),
+]
+Iterations = Annotated[
+    int, Field(ge=0, description="Steps after which a SparseMAP projection stops, whatever its gap.")
+]
 
 
 class Hyperparameters(BaseModel):
@@ -83,3 +94,10 @@ class Hyperparameters(BaseModel):
 
 class NoHyperparameters(Hyperparameters):
     """An estimator without hyperparameters."""
+
+
+class ProjectionOptions(Hyperparameters):
+    """When SparseMAP projections stop: early enough for training, where scores near zero cost the most."""
+
+    tol: Tolerance = 1e-3
+    max_iter: Iterations = 1000

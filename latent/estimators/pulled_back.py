@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latent.estimators.backward import attach, pull_back
 from latent.estimators.base import Downstream, Estimator, gradient_of, wants_gradient
-from latent.estimators.hyperparameters import Hyperparameters, Init, Steps, StepSize
+from latent.estimators.hyperparameters import Hyperparameters, Init, ProjectionOptions, Steps, StepSize
 
 Gradient = Callable[[Tensor], Tensor]
 """μ to γ(μ), both (batch, …)."""
@@ -30,6 +30,14 @@ class InteriorOptions(Hyperparameters):
     step_size: StepSize = 1.0
     steps: Steps = 1
     init: Init = "marginals"
+
+
+class ProjectedOptions(ProjectionOptions, PulledBackOptions):
+    """Projected inner steps from the MAP structure."""
+
+
+class ProjectedInteriorOptions(ProjectionOptions, InteriorOptions):
+    """Projected inner steps from the marginals."""
 
 
 class PulledBack(Estimator):
@@ -102,16 +110,6 @@ class PulledBack(Estimator):
             return self.structure.marginals(scores, lengths)
         return torch.zeros_like(z)
 
-    def projected_descent(
-        self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient
-    ) -> Tensor:
-        """Gradient steps, each projected onto the polytope of the structures that are not forbidden."""
-        forbidden = scores.isneginf()
-        for _ in range(self.options.steps):
-            point = mu - self.options.step_size * gradient(mu)
-            mu = self.structure.sparsemap(point.masked_fill(forbidden, -torch.inf), lengths)
-        return mu
-
 
 class StraightThroughIdentity(PulledBack):
     """Gradient steps without constraint: at k = 1 the argmax is taken for the identity."""
@@ -129,21 +127,31 @@ class StraightThroughIdentity(PulledBack):
         return mu
 
 
-class Spigot(PulledBack):
+class ProjectedDescent(PulledBack):
+    """Gradient steps, each projected onto the polytope of the structures that are not forbidden."""
+
+    options: ProjectedOptions | ProjectedInteriorOptions
+
+    def label(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient) -> Tensor:
+        """Projected gradient descent."""
+        forbidden, options = scores.isneginf(), self.options
+        for _ in range(options.steps):
+            point = (mu - options.step_size * gradient(mu)).masked_fill(forbidden, -torch.inf)
+            mu = self.structure.sparsemap(point, lengths, tol=options.tol, max_iter=options.max_iter)
+        return mu
+
+
+class Spigot(ProjectedDescent):
     """Projected gradient steps from the MAP structure, and the perceptron loss."""
 
     name = "spigot"
     title = "SPIGOT"
     source = "Peng et al. 2018; Mihaylova et al. 2020, Eq. 9, 11 and 14"
     gradient_formula = r"\hat z - \mu^k,\ \mu^0 = \hat z,\ \mu^t = \Pi(\mu^{t-1} - \eta\,\gamma(\mu^{t-1}))"
-    Options = PulledBackOptions
-
-    def label(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient) -> Tensor:
-        """Projected gradient descent."""
-        return self.projected_descent(scores, lengths, mu, gradient)
+    Options = ProjectedOptions
 
 
-class SpigotCE(PulledBack):
+class SpigotCE(ProjectedDescent):
     """Projected gradient steps from the marginals, and the cross-entropy loss."""
 
     name = "spigot-ce"
@@ -152,15 +160,11 @@ class SpigotCE(PulledBack):
     gradient_formula = (
         r"\mu^0 - \mu^k,\ \mu^0 = \mathrm{Marg}(s),\ \mu^t = \Pi(\mu^{t-1} - \eta\,\gamma(\mu^{t-1}))"
     )
-    Options = InteriorOptions
+    Options = ProjectedInteriorOptions
 
     def anchor(self, scores: Tensor, lengths: Tensor | None, z: Tensor) -> Tensor:
         """Marg(s)."""
         return self.structure.marginals(scores, lengths)
-
-    def label(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient) -> Tensor:
-        """Projected gradient descent."""
-        return self.projected_descent(scores, lengths, mu, gradient)
 
 
 class SpigotEG(PulledBack):

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from latent.estimators import draws
 from latent.estimators.base import Downstream, Estimator
-from latent.estimators.hyperparameters import Alpha, Hyperparameters, Samples, Temperature
+from latent.estimators.hyperparameters import (
+    Alpha,
+    Hyperparameters,
+    ProjectionOptions,
+    Samples,
+    Temperature,
+)
 
 
 class Relaxation(Estimator):
@@ -64,12 +70,14 @@ class SparseMAP(Relaxation):
     forward_formula = r"\Pi(s)"
     gradient_formula = r"\left(\partial \Pi / \partial s\right)^\top \gamma(\Pi(s))"
     forward_structure = "sparsemap"
+    Options = ProjectionOptions
+    options: ProjectionOptions
 
     def relax(
         self, scores: Tensor, lengths: Tensor | None, samples: int, generator: torch.Generator | None
     ) -> Tensor:
         """Π(s)."""
-        return self.structure.sparsemap(scores, lengths)
+        return self.structure.sparsemap(scores, lengths, tol=self.options.tol, max_iter=self.options.max_iter)
 
 
 class EntmaxOptions(Hyperparameters):

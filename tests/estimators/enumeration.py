@@ -85,7 +85,7 @@ class Enumerated(Structure):
     def _project(self, scores, lengths, tol, max_iter):
         return self.each(scores, lengths, lambda z, t: torch.tensordot(projection_weights(z, t), z, 1)), None
 
-    def support(self, scores, lengths=None):
+    def support(self, scores, lengths=None, *, tol=None, max_iter=None):  # exact whatever the limits
         supports = []
         for s, n in zip(scores.detach(), self.lengths(scores, lengths), strict=True):
             z = self.table(scores, n)

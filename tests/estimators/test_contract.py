@@ -34,6 +34,8 @@ REAL = {
 def build(name, kind, real=True, **options):
     """An estimator whose state is not that of its first step, and a problem."""
     structure = REAL[kind]() if real else Enumerated(kind)
+    if "tol" in ESTIMATORS[name].Options.model_fields:
+        options = {"tol": 1e-12, **options}
     estimator = make_estimator(name, structure, **options)
     with torch.no_grad():
         for buffer, value in {"alpha": 0.8, "average": 0.5, "updates": 3.0}.items():

@@ -43,7 +43,17 @@ def test_unknown_estimator():
         ("ste-identity", {"steps": 0}, "ste-identity: steps: .* greater than or equal to 1; got 0"),
         ("spigot", {"steps": 1.5}, "spigot: steps: .* valid integer.*; got 1.5"),
         ("spigot-ce", {"init": "argmax"}, "spigot-ce: init: .*'map', 'marginals' or 'zero'; got 'argmax'"),
-        ("spigot", {"eta": 1}, "spigot: unknown hyperparameter 'eta'; it takes: step_size, steps, init"),
+        (
+            "ste-identity",
+            {"eta": 1},
+            "ste-identity: unknown hyperparameter 'eta'; it takes: step_size, steps, init",
+        ),
+        (
+            "spigot",
+            {"eta": 1},
+            "spigot: unknown hyperparameter 'eta'; it takes: step_size, steps, init, tol, max_iter",
+        ),
+        ("sparsemap", {"tol": -1e-3}, "sparsemap: tol: .* greater than or equal to 0; got -0.001"),
         ("reinmax", {"temperature": 0.9}, "reinmax: temperature: .* greater than or equal to 1; got 0.9"),
         ("perturb-and-map", {"temperature": 0}, "perturb-and-map: temperature: .* greater than 0; got 0"),
         ("imle", {"samples": 0}, "imle: samples: .* greater than or equal to 1; got 0"),
