@@ -101,3 +101,10 @@ class ProjectionOptions(Hyperparameters):
 
     tol: Tolerance = 1e-3
     max_iter: Iterations = 1000
+
+
+class TemperedOptions(Hyperparameters):
+    """How smooth, and how many."""
+
+    temperature: Temperature = 1.0
+    samples: Samples = 1

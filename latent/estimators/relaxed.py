@@ -14,8 +14,7 @@ from latent.estimators.hyperparameters import (
     Alpha,
     Hyperparameters,
     ProjectionOptions,
-    Samples,
-    Temperature,
+    TemperedOptions,
 )
 
 
@@ -107,13 +106,6 @@ class Entmax(Relaxation):
         return z
 
 
-class StochasticSoftmaxOptions(Hyperparameters):
-    """How smooth, and how many."""
-
-    temperature: Temperature = 1.0
-    samples: Samples = 1
-
-
 class StochasticSoftmax(Relaxation):
     """The marginals of perturbed scores; Gumbel-softmax on a categorical."""
 
@@ -123,8 +115,8 @@ class StochasticSoftmax(Relaxation):
     forward_formula = r"\mathrm{Marg}((s + g)/\tau),\ g \sim \mathrm{Gumbel}"
     gradient_formula = r"\Sigma((s + g)/\tau)\,\gamma / \tau"
     forward_structure = "marginals"
-    Options = StochasticSoftmaxOptions
-    options: StochasticSoftmaxOptions
+    Options = TemperedOptions
+    options: TemperedOptions
 
     def relax(
         self, scores: Tensor, lengths: Tensor | None, samples: int, generator: torch.Generator | None

@@ -17,7 +17,7 @@ from latent.estimators.hyperparameters import (
     InnerSamples,
     Samples,
     SmoothingTemperature,
-    Temperature,
+    TemperedOptions,
 )
 
 
@@ -73,13 +73,6 @@ class StraightThroughMarginals(StraightThrough):
     def proxy(self, draw: Draw, generator: torch.Generator | None) -> Tensor:
         """Marg(s)."""
         return self.structure.marginals(draw.scores, draw.lengths)
-
-
-class TemperedOptions(Hyperparameters):
-    """How smooth, and how many."""
-
-    temperature: Temperature = 1.0
-    samples: Samples = 1
 
 
 class PerturbAndMAP(StraightThrough):
