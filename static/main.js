@@ -20,7 +20,9 @@ let free = { key: "", answer: null }; // the last answer without constraints: wh
 let bench = null; // the promise of the code that draws results
 
 const loadBench = () => (bench ??= import("./bench.js"));
-const tasks = () => [...new Map(models.map(({ task, takes }) => [task, { task, takes }])).values()];
+/** Tasks of one sentence first: they are the easier beginning. */
+const tasks = () => [...new Map(models.map(({ task, takes }) => [task, { task, takes }])).values()]
+  .sort((a, b) => (a.takes === "pair") - (b.takes === "pair"));
 const ofTask = () => models.filter(({ task }) => task === state.task);
 const takes = () => tasks().find(({ task }) => task === state.task)?.takes ?? "sentence";
 const fields = () => (takes() === "pair" ? [state.premise, state.hypothesis] : [state.text]);

@@ -164,6 +164,16 @@ def test_examples_carry_a_gold_label_and_history_keeps_what_was_asked(page: Page
     expect(page.locator(".menu[open] .pick")).to_contain_text("quietly devastating")
 
 
+def test_the_page_begins_with_a_task_of_one_sentence(page: Page, fake: Fake) -> None:
+    fake.tasks = ["snli", "sst"]
+    page.goto("/")
+    tasks = page.get_by_role("group", name="Task")
+    expect(tasks.get_by_role("radio")).to_have_count(2)
+    expect(tasks.get_by_role("radio").first).to_be_checked()
+    expect(page.get_by_label("Sentence", exact=True)).to_be_visible()
+    expect(page.get_by_label("Premise")).to_have_count(0)
+
+
 def test_a_pair_shows_both_sentences(page: Page, fake: Fake) -> None:
     page.goto("/#task=snli")
     page.get_by_label("Premise").fill("A man plays a guitar .")
