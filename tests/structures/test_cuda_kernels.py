@@ -142,7 +142,7 @@ def test_an_active_set_that_is_full_goes_on_with_more_room(kernels, single_root,
 
     scores, lengths = 1e-3 * random(4, 3, 5, 5).to(DEVICE), LENGTHS[[0, 1, 0]].to(DEVICE)
     plenty = kernels.sparsemap(scores, lengths, single_root, 1e-12, 1000)
-    monkeypatch.setattr(trees, "FIRST_ROOM", 0.5)
+    monkeypatch.setattr(trees, "FIRST_ROOM", 4)
     grown = kernels.sparsemap(scores, lengths, single_root, 1e-12, 1000)
     assert grown.sizes.max() > 3
     torch.testing.assert_close(grown.mu, plenty.mu)
@@ -245,7 +245,7 @@ def test_threads_and_programs_keep_out_of_each_others_way(kernels, single_root, 
     from latent.kernels.cuda import trees
     from tests.structures.interpreted import Watch
 
-    monkeypatch.setattr(trees, "FIRST_ROOM", 0.5)
+    monkeypatch.setattr(trees, "FIRST_ROOM", 4)
     watch = Watch(monkeypatch)
     scores, lengths = random(12, 3, 4, 4), torch.tensor([3, 1, 2])
     torch.use_deterministic_algorithms(True)  # fills new memory with NaN

@@ -22,8 +22,8 @@ from latent.kernels.through_cpu import ThroughCpu
 TILE = 1024
 """Numbers that a program looks at together: four a thread with eight warps, all in registers."""
 
-FIRST_ROOM = 2.0
-"""How many trees per word an active set has room for at first."""
+FIRST_ROOM = 128
+"""How many rows an active set has at first, whatever the sentence: the same sums in the same order."""
 
 
 class ProjectiveCudaTrees(ThroughCpu):
@@ -79,7 +79,7 @@ class ProjectiveCudaTrees(ThroughCpu):
         mu, gap = torch.zeros_like(given, dtype=torch.float64), given.new_zeros(batch, dtype=torch.float64)
         first, sizes, iterations = (words.new_zeros(batch) for _ in range(3))
         status, sentences = _status(scores), torch.arange(batch, device=scores.device)
-        active = new_active_sets(mu, batch, int(FIRST_ROOM * size), size)
+        active = new_active_sets(mu, batch, FIRST_ROOM, size)
         trees, weights, total, resume = [], [], 0, False
         while True:
             sparsemap_kernel[(len(sentences),)](
@@ -124,7 +124,8 @@ class ProjectiveCudaTrees(ThroughCpu):
         given = _contiguous(gradient, torch.float32, torch.float64)
         batch, size = given.shape[:2]
         out = torch.zeros_like(given, dtype=torch.float64)
-        active = new_active_sets(out, batch, int(sizes.max()), size)
+        room = max(FIRST_ROOM, triton.next_power_of_2(int(sizes.max()) + 1))
+        active = new_active_sets(out, batch, room, size)
         projection_kernel[(batch,)](
             trees.contiguous(),
             first,
@@ -165,16 +166,15 @@ class ActiveSets(NamedTuple):
     def grown(self, which: Tensor) -> ActiveSets:
         """Some of them, with twice the room."""
         room = self.room
-        new = new_active_sets(self.inverse, int(which.sum()), 2 * room - 1, self.trees.shape[2])
+        new = new_active_sets(self.inverse, int(which.sum()), 2 * room, self.trees.shape[2])
         for old, wider in zip(self[:3], new[:3], strict=True):
             wider[:, :room] = old[which]
         new.inverse[:, :room, :room] = self.inverse[which]
         return new
 
 
-def new_active_sets(like: Tensor, batch: int, most: int, size: int) -> ActiveSets:
-    """Empty active sets with room for at least `most` trees."""
-    room = triton.next_power_of_2(most + 1)
+def new_active_sets(like: Tensor, batch: int, room: int, size: int) -> ActiveSets:
+    """Empty active sets with that many rows, for sentences of up to size - 1 words."""
     return ActiveSets(
         like.new_zeros(batch, room, size, dtype=torch.int16),
         like.new_empty(batch, room),
