@@ -64,7 +64,8 @@ class TreeContract(StructureContract):
                 result = getattr(structure, method)(dirty, lengths)
                 assert torch.equal(result, getattr(structure, method)(clean, lengths))
                 if result.requires_grad:
-                    loss = (result * torch.linspace(0, 1, result[0].numel()).reshape(result[0].shape)).sum()
+                    weights = torch.linspace(0, 1, result[0].numel(), device=self.device)
+                    loss = (result * weights.reshape(result[0].shape)).sum()
                     (gradient,) = torch.autograd.grad(loss, dirty)
                     assert gradient.isfinite().all()
                     assert (gradient[~parts] == 0).all()
@@ -211,7 +212,9 @@ class TreeContract(StructureContract):
             structure.map(scores, lengths[:2])
         for wrong in (0, -1, 6):
             with pytest.raises(ValueError, match=f"sentence 2 of the batch has length {wrong}"):
-                structure.marginals(scores, lengths.index_fill(0, torch.tensor([2]), wrong))
+                structure.marginals(
+                    scores, lengths.index_fill(0, torch.tensor([2], device=self.device), wrong)
+                )
         with pytest.raises(ValueError, match=r"\(batch, n\+1, n\+1\).*got \(5, 6, 5\)"):
             structure.map(scores[:, :, 1:], lengths)
         with pytest.raises(TypeError, match="single_root"):
