@@ -17,6 +17,7 @@ from latent.estimators.hyperparameters import (
     InnerSamples,
     Samples,
     SmoothingTemperature,
+    Temperature,
     TemperedOptions,
 )
 
