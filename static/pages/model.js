@@ -87,5 +87,5 @@ export function renderModel(container, model, id) {
       section("Accuracy under each structure", accuracyRows(model),
         h("p", { class: "quiet" }, "On the test set. A classifier saw one of the three in training; the others show what it owes to it.")),
       section("Its trees", treeRows(model)),
-      section("Training", trainingRows(model), trainingCurve(model))));
+      section("Training", trainingRows(model), model.card.note && h("p", { class: "quiet" }, model.card.note), trainingCurve(model))));
 }

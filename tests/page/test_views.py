@@ -216,6 +216,7 @@ def test_the_page_of_a_model_reads_its_card(page: Page, fake: Fake) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("sst-spigot")
     expect(page.locator("math")).to_have_count(2)
     expect(page.locator("#other-page")).to_contain_text("python -m trainer fit sst")
+    expect(page.locator("#other-page")).to_contain_text("Trained on nothing at all.")
     card = next(model["card"] for model in fake.models() if model["id"] == "sst-spigot")
     points = [f"epoch {point['epoch']}: {point['dev_accuracy'] * 100:.1f} %" for point in card["curve"]]
     chart = page.get_by_role("img", name=f"Training curve, Accuracy on dev: {', '.join(points)}")
