@@ -28,6 +28,7 @@ def recipe(sst_folder, monkeypatch):
         training=TrainingOptions(epochs=3, learning_rate=0.01, seed=3, threads=1, accelerator="cpu"),
         vectors=("tiny",),
         note="Three epochs.",
+        published=1000,
     )
     monkeypatch.setitem(bundle.RECIPES, "sst-tiny", made)
     return made
@@ -49,7 +50,10 @@ def test_a_bundled_model_and_its_card(recipe, sst_folder, tmp_path):
     assert card["seconds_per_step"] == metrics["processor_seconds_per_step"] > 0
     assert card["revision"] == saved.revision
     assert card["bytes"] == (folder / "model.safetensors").stat().st_size
-    assert card["note"] == "Three epochs."
+    share = f"{len(splits.train)} of the 1,000 published examples"
+    assert card["note"].startswith(f"Trained on {share}: ")
+    assert card["note"].endswith(". Three epochs.")
+    assert bundle.note(recipe, 1000) == "Three epochs."
     again = bundle.bundle("sst-tiny", *where, QUIET)
     assert json.loads((again / "card.json").read_text()) == card
 
