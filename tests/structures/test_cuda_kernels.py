@@ -5,6 +5,7 @@ Without a GPU they run under Triton's interpreter, on small inputs; with one, th
 
 from __future__ import annotations
 
+import importlib
 import math
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from latent.kernels import tree_kernels
+from latent.kernels import BACKENDS, tree_kernels
 from latent.structures import ProjectiveTree
 from tests.structures.enumeration import all_trees, as_matrices, project
 from tests.structures.test_projective import TestProjectiveTree as ProjectiveContract
@@ -50,9 +51,9 @@ def kernels():
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    from latent.kernels.cuda import trees
+    from latent.kernels.cuda import launch
 
-    monkeypatch.setattr(trees, "TILE", SMALL)
+    monkeypatch.setattr(launch, "TILE", SMALL)
 
 
 def random(seed, *shape, dtype=torch.float64):
@@ -138,11 +139,11 @@ def test_sparsemap_is_the_projection(kernels, single_root):
 
 @ROOTS
 def test_an_active_set_that_is_full_goes_on_with_more_room(kernels, single_root, monkeypatch, small_tiles):
-    from latent.kernels.cuda import trees
+    from latent.kernels.cuda import active_sets
 
     scores, lengths = 1e-3 * random(4, 3, 5, 5).to(DEVICE), LENGTHS[[0, 1, 0]].to(DEVICE)
     plenty = kernels.sparsemap(scores, lengths, single_root, 1e-12, 1000)
-    monkeypatch.setattr(trees, "FIRST_ROOM", 4)
+    monkeypatch.setattr(active_sets, "FIRST_ROOM", 4)
     grown = kernels.sparsemap(scores, lengths, single_root, 1e-12, 1000)
     assert grown.sizes.max() > 3
     torch.testing.assert_close(grown.mu, plenty.mu)
@@ -182,10 +183,10 @@ def test_longer_sentences_agree_with_the_cpu(kernels, single_root):
 
 
 @ROOTS
-def test_ties_are_broken_as_on_the_cpu(kernels, single_root):
-    scores = random(8, 4, 5, 5).round()
-    expected = tree_kernels("projective", "cpu").map(scores, LENGTHS, single_root)
-    assert torch.equal(kernels.map(scores.to(DEVICE), LENGTHS.to(DEVICE), single_root).cpu(), expected)
+def test_ties_are_broken_as_on_the_cpu(kernels, single_root, small_tiles):
+    scores, lengths = (0.7 * random(8, 2, 10, 10)).round(), torch.tensor([9, 6])
+    expected = tree_kernels("projective", "cpu").map(scores, lengths, single_root)
+    assert torch.equal(kernels.map(scores.to(DEVICE), lengths.to(DEVICE), single_root).cpu(), expected)
 
 
 OPERATIONS = {
@@ -242,10 +243,10 @@ def test_half_precision_and_strides(kernels):
 @ROOTS
 def test_threads_and_programs_keep_out_of_each_others_way(kernels, single_root, monkeypatch, small_tiles):
     """What an interpreter lets pass: a missing barrier, an address out of bounds, memory not yet written."""
-    from latent.kernels.cuda import trees
+    from latent.kernels.cuda import active_sets
     from tests.structures.interpreted import Watch
 
-    monkeypatch.setattr(trees, "FIRST_ROOM", 4)
+    monkeypatch.setattr(active_sets, "FIRST_ROOM", 4)
     watch = Watch(monkeypatch)
     scores, lengths = random(12, 3, 4, 4), torch.tensor([3, 1, 2])
     torch.use_deterministic_algorithms(True)  # fills new memory with NaN
@@ -277,6 +278,28 @@ def test_the_kernels_compile_for_a_gpu(tmp_path):
         "sparsemap_kernel",
         "sums_kernel",
     ]
+
+
+def test_without_triton_the_error_says_what_to_do(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("latent.kernels.cuda")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(ModuleNotFoundError, match=r"CUDA tensors wants Triton: pip install triton, or"):
+        importlib.import_module(BACKENDS["cuda"])
+
+
+def test_an_empty_batch(kernels):
+    scores, lengths = torch.zeros(0, 4, 4, device=DEVICE), torch.zeros(0, dtype=torch.int64, device=DEVICE)
+    found = kernels.sparsemap(scores, lengths, True, 1e-8, 100)
+    assert len(found.trees) == len(found.weights) == 0
+    for result in (
+        kernels.map(scores, lengths, True),
+        kernels.marginals(scores, lengths, True)[0],
+        kernels.marginals_vjp(scores, lengths, scores, True),
+        found.mu,
+        kernels.sparsemap_vjp(found.trees, found.first, found.sizes, lengths, scores),
+    ):
+        assert result.shape == scores.shape
 
 
 def test_importing_latent_imports_no_triton():
