@@ -42,5 +42,6 @@ def test_trainer_commands_take_the_options_shown(line: str) -> None:
 
 def test_linked_files_exist() -> None:
     for document in (README, (ROOT / "CONTRIBUTING.md").read_text()):
-        for target in re.findall(r"\]\(([^)#:]+)\)", document):
+        pictures = re.findall(r'src(?:set)?="([^":]+)"', document)
+        for target in [*re.findall(r"\]\(([^)#:]+)\)", document), *pictures]:
             assert (ROOT / target).exists(), f"{target} is linked, but not there"
