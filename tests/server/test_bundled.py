@@ -13,6 +13,13 @@ VERDICTS = {
     "A dull, lifeless and utterly boring mess.": "negative",
 }
 
+PREMISE = "A man is playing a guitar on a stage."
+HYPOTHESES = {
+    "A man is playing an instrument.": "entailment",
+    "The man is playing his favorite song for his friends.": "neutral",
+    "A man is sleeping in his bed.": "contradiction",
+}
+
 
 @pytest.mark.skipif(not BUNDLED, reason="no model is bundled in models/")
 def test_every_bundled_model_is_served_and_judges_plain_sentences() -> None:
@@ -23,6 +30,23 @@ def test_every_bundled_model_is_served_and_judges_plain_sentences() -> None:
         assert answer.status_code == 200
         for wanted, found in zip(VERDICTS.values(), answer.json()["data"], strict=True):
             assert {one["model"]: one["label"] for one in found["models"]} == dict.fromkeys(ids, wanted)
+
+
+def test_every_bundled_model_of_pairs_judges_plain_ones() -> None:
+    ids = [id_ for id_ in BUNDLED if id_.startswith("snli-")]
+    if not ids:
+        pytest.skip("no model of pairs is bundled in models/")
+    pairs = [{"premise": PREMISE, "hypothesis": hypothesis} for hypothesis in HYPOTHESES]
+    with running(create_app(settings_for(ROOT / "models"))) as client:
+        answer = client.post("/v1/compare", json={"inputs": pairs, "models": ids, "task": None})
+        assert answer.status_code == 200
+        for wanted, found in zip(HYPOTHESES.values(), answer.json()["data"], strict=True):
+            assert {one["model"]: one["label"] for one in found["models"]} == dict.fromkeys(ids, wanted)
+
+
+def test_the_bundled_models_stay_small() -> None:
+    files = [path for path in (ROOT / "models").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 40_000_000
 
 
 def test_a_bundled_model_draws_trees_for_long_and_short_sentences() -> None:
