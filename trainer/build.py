@@ -40,11 +40,11 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     often = set(Vocabulary.from_sentences(splits.sentences, options.min_count).words)
     vocabulary = Vocabulary(word for word in counts.words if word in often or word in found)
     size = vectors.table.shape[1] if vectors else options.embedding_size or DEFAULT_EMBEDDING
-    table = initial_embeddings(vocabulary, vectors, size)
     trained = trained_entries(vocabulary, found, size, options.embeddings)
+    classifier = _untrained(task, options, trained.shape[1], vocabulary, splits.labels)
+    table = initial_embeddings(vocabulary, vectors, size)
     if options.embeddings == "both":
         table = table.repeat(1, 2)
-    classifier = _untrained(task, options, table.shape[1], vocabulary, splits.labels)
     embedding = classifier.encoder.embedding.weight
     with torch.no_grad():
         embedding.copy_(table)
