@@ -100,7 +100,11 @@ RECIPES = {
         "step_size=0.1",
         note="Its step size was chosen on the dev set out of 1 and 0.1.",
     ),
-    "snli-spigot": _snli("spigot"),
+    "snli-spigot": _snli(
+        "spigot",
+        "step_size=0.1",
+        note="Its step size was chosen on the dev set out of 1 and 0.1.",
+    ),
 }
 """The bundled models by id; a new one is a line here."""
 
