@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,20 +112,11 @@ def _read(folder: Path, id_: str, limits: Limits, device: str) -> Model:
 
 
 def _load(path: Path, device: str, name: str) -> checkpoint.Checkpoint:
-    """Load a private copy of a checkpoint.
-
-    Tensors are mapped from their file, and a mapped file that somebody cuts short kills the process.
-    """
-    with tempfile.TemporaryDirectory(prefix="understory-model-") as folder:
-        copy = Path(folder) / path.name
-        try:
-            shutil.copyfile(path, copy)
-            return checkpoint.load(copy, device)
-        except OSError as error:
-            raise ModelError(f"{name}: cannot be read ({error.strerror})") from error
-        except checkpoint.CheckpointError as error:
-            # Clients see this: the name of the file, not where it lies on this machine.
-            raise ModelError(str(error).replace(str(copy), name)) from error
+    try:
+        return checkpoint.load(path, device)
+    except checkpoint.CheckpointError as error:
+        # Clients see this: the name of the file, not where it lies on this machine.
+        raise ModelError(str(error).replace(str(path), name)) from error
 
 
 def _card(path: Path) -> dict[str, Any]:

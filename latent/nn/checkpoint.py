@@ -169,7 +169,9 @@ def _read(path: Path) -> tuple[bytes, dict[str, Tensor]]:
     try:
         content = path.read_bytes()
         return content, safetensors.load(content)
-    except (SafetensorError, OSError, KeyError) as error:  # KeyError: a dtype that torch does not have
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except (SafetensorError, KeyError) as error:  # KeyError: a dtype that torch does not have
         raise CheckpointError(f"{path}: truncated, or no safetensors file ({error})") from error
 
 
