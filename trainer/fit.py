@@ -99,7 +99,10 @@ def fit(task: Task, options: FitOptions, console: Console | None = None) -> Run:
     labels = [example.label for example in splits.train]
     weights = label_weights(labels, len(splits.labels)) if options.training.balance else None
     learner = Learner(classifier, options.training, train.order, weights)
-    _run(trainer, learner, (train, dev), folder, options)
+    try:
+        _run(trainer, learner, (train, dev), folder, options)
+    finally:
+        _leave_group()
     metrics = {**best.best, **_times(lines, len(train)), "curve": lines.curve}
     if processes.rank == 0:
         folder.metrics.write_text(json.dumps(metrics, indent=2))
@@ -134,6 +137,12 @@ def _run(
         raise FitError(f"fit: could not write to {folder.path}: {error}") from error
     if not trainer.state.finished:
         raise FitError(f"fit: interrupted at step {learner.global_step}; go on by --resume")
+
+
+def _leave_group() -> None:
+    """End this process's part in the group: its threads may not outlive the interpreter that they call."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _seed(seed: int) -> None:
