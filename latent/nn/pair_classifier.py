@@ -195,9 +195,20 @@ class PairClassifier(nn.Module):
         """Look up and pad pairs of sentences given as tokens, on the classifier's device."""
         return self.collate([self.look_up(pair) for pair in pairs]).to(self.encoder.root.device)
 
-    def encode(self, batch: PairBatch) -> PairEncoding:
-        """Return the states of the words and the scores of the arcs within each sentence."""
-        states = self.encoder(batch.ids.flatten(0, 1))
+    def read(self, batch: PairBatch) -> Tensor:
+        """Return the states of the words: the part of ``encode`` that classifiers with one encoder share."""
+        states: Tensor = self.encoder(batch.ids.flatten(0, 1))
+        return states
+
+    def encode(self, batch: PairBatch, states: Tensor | None = None) -> PairEncoding:
+        """Return the states of the words, read now unless given, and the scores of the arcs in a sentence.
+
+        Args:
+            batch: the pairs.
+            states: what ``read`` returned for them, of this classifier or one with an equal encoder.
+        """
+        if states is None:
+            states = self.read(batch)
         scores = None
         if self.arc_scorer is not None:
             scores = _paired(self.arc_scorer(states, batch.lengths.flatten()))

@@ -144,9 +144,20 @@ class SentenceClassifier(nn.Module):
         """Look up and pad sentences given as tokens, on the classifier's device."""
         return self.collate([self.look_up(sentence) for sentence in sentences]).to(self.encoder.root.device)
 
-    def encode(self, batch: Batch) -> Encoding:
-        """Return the states of the words and the scores of the arcs between them."""
-        states = self.encoder(batch)
+    def read(self, batch: Batch) -> Tensor:
+        """Return the states of the words: the part of ``encode`` that classifiers with one encoder share."""
+        states: Tensor = self.encoder(batch)
+        return states
+
+    def encode(self, batch: Batch, states: Tensor | None = None) -> Encoding:
+        """Return the states of the words, read now unless given, and the scores of the arcs between them.
+
+        Args:
+            batch: the sentences.
+            states: what ``read`` returned for them, of this classifier or one with an equal encoder.
+        """
+        if states is None:
+            states = self.read(batch)
         scores = None if self.arc_scorer is None else self.arc_scorer(states, batch.lengths)
         return Encoding(states, scores, batch.lengths)
 
