@@ -1,7 +1,8 @@
 """Batching across clients: whatever queued while the last batch ran goes next, without an artificial wait.
 
-Work queues by model and by the structures asked for. A thread of its own takes the queue whose first item is
-oldest, and from it that item with the neighbours in length that fit a budget of padded cost.
+Work queues by model and by the structures asked for; models that share an encoder, asked together, have one
+such queue, so that the encoder reads each of its batches once. A thread of its own takes the queue whose
+first item is oldest, and from it that item with the neighbours in length that fit a budget of padded cost.
 """
 
 import asyncio
@@ -12,12 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from server.metrics import Metrics
-from server.predictor import Item, NoTreeError, Observe, Prediction, predict
+from server.predictor import Item, NoTreeError, Observe, Prediction, Reading, predict
 from server.registry import Model
 from server.schemas import StructureName
 
 Result = Prediction | NoTreeError
-Key = tuple[int, frozenset[StructureName]]
+Results = list[list[Result]]
+"""For each model, in the job's order: for each item."""
+Key = tuple[tuple[int, ...], frozenset[StructureName]]
 
 
 class QueueFullError(RuntimeError):
@@ -26,12 +29,12 @@ class QueueFullError(RuntimeError):
 
 @dataclass(eq=False)
 class Job:
-    """All the items that one request has for one model."""
+    """All the items that one request has for one model, or for several that share an encoder."""
 
-    model: Model
+    models: tuple[Model, ...]
     wanted: frozenset[StructureName]
-    future: asyncio.Future[list[Result]]
-    results: list[Result | None]
+    future: asyncio.Future[Results]
+    results: list[list[Result | None]]
     missing: int
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
@@ -108,31 +111,38 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, model: Model, items: Sequence[Item], wanted: frozenset[StructureName]) -> Job:
+    def submit(self, models: Sequence[Model], items: Sequence[Item], wanted: frozenset[StructureName]) -> Job:
         """Queue the items; the job's future gets their results.
 
         Cancelling the future takes what is still queued out of the queue.
 
+        Args:
+            models: one model, or several that have one encoder, which then reads each batch once.
+            items: the inputs.
+            wanted: the structures asked for.
+
         Raises:
-            QueueFullError: if the model's queue has no room for the items.
+            QueueFullError: if the queue of one of the models has no room for the items.
         """
         future = asyncio.get_running_loop().create_future()
-        job = Job(model, wanted, future, [None] * len(items), len(items))
+        results: list[list[Result | None]] = [[None] * len(items) for _ in models]
+        job = Job(tuple(models), wanted, future, results, len(items))
         works = [Work(job, index, item) for index, item in enumerate(items)]
         with self._changed:
-            waiting = self.waiting(model)
-            if waiting and waiting + len(works) > self.max_queue:
-                raise QueueFullError(
-                    f"{model.id}: {waiting} inputs wait already; the queue holds {self.max_queue}"
-                )
-            self._queues.setdefault((id(model), wanted), []).extend(works)
+            for model in models:
+                waiting = self.waiting(model)
+                if waiting and waiting + len(works) > self.max_queue:
+                    raise QueueFullError(
+                        f"{model.id}: {waiting} inputs wait already; the queue holds {self.max_queue}"
+                    )
+            self._queues.setdefault((tuple(map(id, models)), wanted), []).extend(works)
             self.metrics.queue_items.inc(len(works))
             self._changed.notify()
         return job
 
     def waiting(self, model: Model) -> int:
         """Count the items queued for a model."""
-        return sum(len(queue) for (key, _), queue in self._queues.items() if key == id(model))
+        return sum(len(queue) for (key, _), queue in self._queues.items() if id(model) in key)
 
     def close(self) -> None:
         """Finish what is queued, then end the threads."""
@@ -176,24 +186,33 @@ class Batcher:
     def _run(self, batch: list[Work]) -> None:
         start = time.perf_counter()
         job = batch[0].job
-        results: list[Result] | Exception
+        results: Results | Exception
         try:
-            results = predict(
-                job.model.classifier, [work.item for work in batch], job.wanted, self._observer(job.model.id)
-            )
+            results = self._predict(job, batch)
         except Exception as error:
             results = error
         seconds = time.perf_counter() - start
-        self._count(batch, start, seconds)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             job.future.get_loop().call_soon_threadsafe(_deliver, batch, results, start, seconds)
+
+    def _predict(self, job: Job, batch: list[Work]) -> Results:
+        items, reading = [work.item for work in batch], Reading()
+        results: Results = []
+        for model in job.models:
+            start = time.perf_counter()
+            try:
+                observe = self._observer(model.id)
+                results.append(predict(model.classifier, items, job.wanted, observe, reading))
+            finally:
+                self._count(model.id, batch, start, time.perf_counter() - start)
+        return results
 
     def _observer(self, model: str) -> Observe:
         stages = self.metrics.stage_seconds
         return lambda stage, seconds: stages.labels(model, stage).observe(seconds)
 
-    def _count(self, batch: list[Work], start: float, seconds: float) -> None:
-        model, metrics = batch[0].job.model.id, self.metrics
+    def _count(self, model: str, batch: list[Work], start: float, seconds: float) -> None:
+        metrics = self.metrics
         metrics.batch_items.labels(model).observe(len(batch))
         metrics.batch_tokens.labels(model).observe(sum(work.item.words for work in batch))
         metrics.inference_seconds.labels(model).observe(seconds)
@@ -202,7 +221,7 @@ class Batcher:
             queue_seconds.observe(start - work.since)
 
 
-def _deliver(batch: list[Work], results: list[Result] | Exception, start: float, seconds: float) -> None:
+def _deliver(batch: list[Work], results: Results | Exception, start: float, seconds: float) -> None:
     """Hand results to their jobs; runs on the event loop, where the futures live."""
     for position, work in enumerate(batch):
         job = work.job
@@ -211,9 +230,10 @@ def _deliver(batch: list[Work], results: list[Result] | Exception, start: float,
         if isinstance(results, Exception):
             job.future.set_exception(results)
             continue
-        job.results[work.index] = results[position]
+        for of_model, found in zip(job.results, results, strict=True):
+            of_model[work.index] = found[position]
         job.missing -= 1
         job.queue_seconds = max(job.queue_seconds, start - work.since)
         job.inference_seconds += seconds
         if not job.missing:
-            job.future.set_result([result for result in job.results if result is not None])
+            job.future.set_result([[one for one in row if one is not None] for row in job.results])

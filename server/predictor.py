@@ -78,6 +78,24 @@ PROJECTION_STEPS = 1_000
 and finding all of them for 240 words takes many minutes; what is found by then lies in the polytope."""
 
 
+class Reading:
+    """The encoder's pass over one batch: made by the first model that wants it, and kept for the others.
+
+    Only for models that have one encoder and one vocabulary; see `server.sharing`.
+    """
+
+    def __init__(self) -> None:
+        self._batch: Any = None
+        self._states: Tensor | None = None
+
+    def of(self, classifier: Classifier, items: Sequence[Item]) -> tuple[Any, Tensor]:
+        """Return the batch of ids, and the states of its words."""
+        if self._states is None:
+            self._batch = _batch(classifier, items)
+            self._states = classifier.read(self._batch)
+        return self._batch, self._states
+
+
 class NoTreeError(ValueError):
     """The rules of an item leave no tree that keeps them all."""
 
@@ -92,13 +110,15 @@ def predict(
     items: Sequence[Item],
     wanted: frozenset[StructureName],
     observe: Observe = ignore,
+    reading: Reading | None = None,
 ) -> list[Prediction | NoTreeError]:
     """Classify a batch and infer the wanted structures; an item whose rules no tree keeps gets its error.
 
-    Cost: one encoder pass over (batch, n_max); per structure O(n³) inference a sentence and one decoder pass.
+    Cost: one encoder pass over (batch, n_max), unless a model with the same encoder made that `reading`
+    before; per structure O(n³) inference a sentence and one decoder pass.
     """
     clock = _Clock(observe)
-    encoding: Any = classifier.encode(_batch(classifier, items))
+    encoding: Any = classifier.encode(*(reading or Reading()).of(classifier, items))
     clock.stage("encode")
     if encoding.scores is None:
         logits, alignments = _decode(classifier, encoding, None, items)

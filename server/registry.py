@@ -13,6 +13,7 @@ from latent.nn import checkpoint
 from latent.nn.checkpoint import Classifier
 from server.predictor import Item, NoTreeError, predict
 from server.schemas import STRUCTURE_NAMES, About, InputKind, Limits, ModelEntry, Refused
+from server.sharing import Contents
 
 CHECKPOINT = "model.safetensors"
 CARD = "card.json"
@@ -46,6 +47,7 @@ class Registry:
         self.refused: dict[str, str] = {}
         self._models: dict[str, Model] = {}
         self._seen: dict[str, tuple[int, ...]] = {}
+        self._contents = Contents()
         self._loading = threading.Lock()
 
     def __iter__(self) -> Iterator[Model]:
@@ -81,6 +83,7 @@ class Registry:
             except ModelError as error:
                 self.refused[id_] = str(error)
                 raise
+            self._contents.share(model.classifier)
             self._models = {**self._models, id_: model}
             self.refused.pop(id_, None)
             return model

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from server import answers
 from server.access import require_api_key
-from server.batcher import Job, QueueFullError
+from server.batcher import Job, QueueFullError, Result
 from server.errors import MEDIA_TYPE, ApiError, busy, invalid
 from server.inputs import check_work, kind_of, read_items
 from server.logs import log
@@ -30,6 +30,7 @@ from server.schemas import (
     TreeParameters,
 )
 from server.service import Service
+from server.sharing import by_encoder
 
 MANY_CHARACTERS = 4_000
 """Above it, tokenising leaves the event loop."""
@@ -225,11 +226,14 @@ async def _run(
 ) -> list[list[Prediction]]:
     """Infer with every model at once; the first error is the request's."""
     structures = frozenset(wanted.return_)
+    groups = by_encoder([model.classifier for model in models])
     jobs: list[Job] = []
     inference: asyncio.Task[None] | None = None
     gone = asyncio.create_task(_gone(request))
     try:
-        jobs += [service.batcher.submit(model, items, structures) for model in models]
+        for group in groups:
+            job = service.batcher.submit([models[place] for place in group], items, structures)
+            jobs.append(job)  # where the next is refused, this one must be taken back
         inference = asyncio.create_task(_finished(jobs))
         await asyncio.wait(
             (inference, gone), timeout=service.settings.timeout_seconds, return_when=asyncio.FIRST_COMPLETED
@@ -249,7 +253,12 @@ async def _run(
         "queue_seconds": round(max(job.queue_seconds for job in jobs), 6),
         "inference_seconds": round(sum(job.inference_seconds for job in jobs), 6),
     }
-    return [_predictions(job) for job in jobs]
+    found = {
+        place: _predictions(results)
+        for group, job in zip(groups, jobs, strict=True)
+        for place, results in zip(group, job.future.result(), strict=True)
+    }
+    return [found[place] for place in range(len(models))]
 
 
 def _too_slow(service: Service) -> ApiError:
@@ -267,9 +276,9 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _predictions(job: Job) -> list[Prediction]:
+def _predictions(results: Sequence[Result]) -> list[Prediction]:
     found = []
-    for i, result in enumerate(job.future.result()):
+    for i, result in enumerate(results):
         if isinstance(result, NoTreeError):
             raise invalid("/parameters/trees/constraints", f"{result} for /inputs/{i}")
         found.append(result)

@@ -54,7 +54,7 @@ class Gate:
         self.open = threading.Semaphore(0)
         self.fails = False
 
-    def __call__(self, classifier, items, wanted, observe):
+    def __call__(self, classifier, items, wanted, observe, reading):
         self.batches.append([one.words for one in items])
         self.started.release()
         assert self.open.acquire(timeout=60)
@@ -86,14 +86,15 @@ def run(gate: Gate, scenario, max_queue: int = 10) -> Batcher:
 
 
 def first_words(job: Job) -> list[float]:
-    return [result.scores[0] for result in job.future.result()]
+    (results,) = job.future.result()
+    return [result.scores[0] for result in results]
 
 
 def test_what_queued_while_a_batch_ran_goes_next_together(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
-        first = batcher.submit(MODEL, [item(1)], NONE)
+        first = batcher.submit([MODEL], [item(1)], NONE)
         await asyncio.to_thread(gate.started.acquire)
-        second, third = (batcher.submit(MODEL, [item(n), item(n + 1)], NONE) for n in (5, 3))
+        second, third = (batcher.submit([MODEL], [item(n), item(n + 1)], NONE) for n in (5, 3))
         gate.open.release(2)
         await asyncio.gather(first.future, second.future, third.future)
         assert first_words(second) == [5, 6]
@@ -106,9 +107,9 @@ def test_what_queued_while_a_batch_ran_goes_next_together(gate: Gate) -> None:
 def test_models_and_kinds_of_question_do_not_mix(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
         asked = [(MODEL, NONE), (MODEL, frozenset({"map"})), (OTHER, NONE), (MODEL, NONE)]
-        blocker = batcher.submit(OTHER, [item(9)], NONE)
+        blocker = batcher.submit([OTHER], [item(9)], NONE)
         await asyncio.to_thread(gate.started.acquire)
-        jobs = [batcher.submit(model, [item(n)], wanted) for n, (model, wanted) in enumerate(asked, 1)]
+        jobs = [batcher.submit([model], [item(n)], wanted) for n, (model, wanted) in enumerate(asked, 1)]
         gate.open.release(9)
         await asyncio.gather(blocker.future, *(job.future for job in jobs))
 
@@ -118,12 +119,12 @@ def test_models_and_kinds_of_question_do_not_mix(gate: Gate) -> None:
 
 def test_a_full_queue_refuses_at_once_and_a_lone_large_request_never(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
-        running = batcher.submit(MODEL, [item(1)], NONE)
+        running = batcher.submit([MODEL], [item(1)], NONE)
         await asyncio.to_thread(gate.started.acquire)
-        large = batcher.submit(MODEL, [item(2)] * 12, NONE)
+        large = batcher.submit([MODEL], [item(2)] * 12, NONE)
         with pytest.raises(QueueFullError, match="12 inputs wait"):
-            batcher.submit(MODEL, [item(3)], NONE)
-        other = batcher.submit(OTHER, [item(4)], NONE)  # a queue of its own
+            batcher.submit([MODEL], [item(3)], NONE)
+        other = batcher.submit([OTHER], [item(4)], NONE)  # a queue of its own
         gate.open.release(3)
         await asyncio.gather(running.future, large.future, other.future)
 
@@ -132,10 +133,10 @@ def test_a_full_queue_refuses_at_once_and_a_lone_large_request_never(gate: Gate)
 
 def test_work_that_nobody_waits_for_is_dropped(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
-        running = batcher.submit(MODEL, [item(1)], NONE)
+        running = batcher.submit([MODEL], [item(1)], NONE)
         await asyncio.to_thread(gate.started.acquire)
-        gone = batcher.submit(MODEL, [item(2)], NONE)
-        kept = batcher.submit(MODEL, [item(3)], NONE)
+        gone = batcher.submit([MODEL], [item(2)], NONE)
+        kept = batcher.submit([MODEL], [item(3)], NONE)
         gone.future.cancel()
         gate.open.release(2)
         await asyncio.gather(running.future, kept.future)
@@ -148,13 +149,13 @@ def test_work_that_nobody_waits_for_is_dropped(gate: Gate) -> None:
 def test_an_error_reaches_its_own_requests_only(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
         gate.fails = True
-        bad = batcher.submit(MODEL, [item(1)], NONE)
+        bad = batcher.submit([MODEL], [item(1)], NONE)
         await asyncio.to_thread(gate.started.acquire)
         gate.open.release()
         with pytest.raises(RuntimeError, match="broken"):
             await bad.future
         gate.fails = False
-        good = batcher.submit(MODEL, [item(2)], NONE)
+        good = batcher.submit([MODEL], [item(2)], NONE)
         gate.open.release()
         await good.future
 
@@ -163,7 +164,7 @@ def test_an_error_reaches_its_own_requests_only(gate: Gate) -> None:
 
 def test_closing_finishes_what_is_queued(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
-        jobs = [batcher.submit(model, [item(1)], NONE) for model in (MODEL, OTHER)]
+        jobs = [batcher.submit([model], [item(1)], NONE) for model in (MODEL, OTHER)]
         closing = asyncio.create_task(asyncio.to_thread(batcher.close))
         gate.open.release(2)
         await asyncio.gather(closing, *(job.future for job in jobs))
@@ -181,7 +182,10 @@ def test_inference_mode_is_on_in_the_batchers_thread(monkeypatch: pytest.MonkeyP
         def batch(self, sentences):
             return torch.zeros(len(sentences), 2, requires_grad=True)
 
-        def encode(self, batch):
+        def read(self, batch):
+            return batch
+
+        def encode(self, batch, states):
             seen.append(torch.is_inference_mode_enabled())
             return SimpleNamespace(scores=None, states=batch, lengths=None)
 
@@ -190,8 +194,8 @@ def test_inference_mode_is_on_in_the_batchers_thread(monkeypatch: pytest.MonkeyP
 
     async def scenario(batcher: Batcher) -> None:
         model = SimpleNamespace(id="m", classifier=Classifier())
-        job = batcher.submit(model, [item(1)], NONE)
-        assert [result.scores for result in await job.future] == [[0.5, 0.5]]
+        job = batcher.submit([model], [item(1)], NONE)
+        assert [[result.scores for result in results] for results in await job.future] == [[[0.5, 0.5]]]
 
     batcher = Batcher(Budget(100, 100), 10, Metrics())
     asyncio.run(scenario(batcher))

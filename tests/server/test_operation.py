@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -261,6 +262,35 @@ def test_a_full_queue_sheds_load_and_liveness_stays_quick(
         if answer.status_code == 429:
             assert int(answer.headers["retry-after"]) >= 1
             assert answer.json()["code"] == "queue_full"
+
+
+def test_a_comparison_that_one_model_refuses_leaves_nothing_in_the_queues(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(create_app(settings_for(model_folder, max_queue=1))) as client:
+        slow = Slow(monkeypatch)
+        threads = [
+            threading.Thread(target=client.post, args=("/v1/predict",), kwargs={"json": ASK})
+            for _ in range(2)
+        ]
+        threads[0].start()
+        wait_until(lambda: slow.items == 1)
+        threads[1].start()
+        wait_until(lambda: numbers(client)["understory_queue_items[]"] == 1)
+        asked = {"models": ["sst-marginals", "sst-spigot"], "inputs": ASK["inputs"]}
+        assert client.post("/v1/compare", json=asked).status_code == 429
+        slow.go.set()
+        for thread in threads:
+            thread.join()
+        assert client.post("/v1/predict", json=ASK).status_code == 200
+        assert slow.items == 3
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_too_slow_is_said_so(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
