@@ -165,7 +165,7 @@ class AIMLE(ImplicitLikelihood):
 
     def steps(self, scores: Tensor, gamma: Tensor) -> Tensor:
         """(S·batch,): λ of each copy, 0 where its γ is zero."""
-        norm, slope = scores.flatten(1).norm(dim=1), gamma.flatten(1).norm(dim=1)
+        norm, slope = (tensor.flatten(1).square().sum(1).sqrt() for tensor in (scores, gamma))
         return torch.where(slope > 0, self.alpha.to(norm.dtype) * norm / slope, 0)
 
     def adapt(self, movement: Tensor, steps: Tensor) -> None:

@@ -134,7 +134,7 @@ class ProjectedDescent(PulledBack):
 
     def label(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient) -> Tensor:
         """Projected gradient descent."""
-        forbidden, options = scores.isneginf(), self.options
+        forbidden, options = scores == -torch.inf, self.options
         for _ in range(options.steps):
             point = (mu - options.step_size * gradient(mu)).masked_fill(forbidden, -torch.inf)
             mu = self.structure.sparsemap(point, lengths, tol=options.tol, max_iter=options.max_iter)

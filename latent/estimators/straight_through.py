@@ -217,19 +217,22 @@ class GumbelRao(Sampled):
 
     def proxy(self, draw: Draw, generator: torch.Generator | None) -> Tensor:
         """The mean of Marg((s + g) / τ) over conditional perturbations; g is held constant."""
-        count = self.options.inner_samples
-        scores, z = draws.copies(draw.scores, count), draws.copies(draw.z, count)
-        perturbed = straight_through(conditional_gumbel(scores.detach(), z, generator), scores)
-        mu = self.structure.marginals(perturbed / self.options.temperature)
-        return mu.reshape(count, *draw.z.shape).mean(0)
+        p = self.structure.marginals(draw.scores.detach())
+        total = torch.zeros_like(p)
+        # One by one: what a pass leaves in the processor's cache is what the next one wants.
+        for _ in range(self.options.inner_samples):
+            perturbed = straight_through(conditional_gumbel(p, draw.z, generator), draw.scores)
+            total = total + self.structure.marginals(perturbed / self.options.temperature)
+        return total / self.options.inner_samples
 
 
-def conditional_gumbel(scores: Tensor, z: Tensor, generator: torch.Generator | None) -> Tensor:
+def conditional_gumbel(p: Tensor, z: Tensor, generator: torch.Generator | None) -> Tensor:
     r"""Scores plus Gumbel noise given that `z` is their argmax, up to a constant: (batch, K).
 
-    With exponential variables E and the softmax p: $-\log E_i$ where $z_i = 1$, $-\log(E_j/p_j + E_i)$ else.
+    With exponential variables E and p, the softmax of the scores: $-\log E_i$ where $z_i = 1$,
+    $-\log(E_j/p_j + E_i)$ else.
     Source: Paulus et al. 2021, Rao-Blackwellizing the straight-through Gumbel-softmax, section 3.
     """
-    noise = draws.exponential(scores, generator)
+    noise = draws.exponential(p, generator)
     winner = (noise * z).sum(-1, keepdim=True)
-    return -torch.where(z > 0, winner, noise / scores.softmax(-1) + winner).log()
+    return -torch.where(z > 0, winner, noise / p + winner).log()

@@ -58,12 +58,18 @@ class Categorical(Structure):
     def map(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The best choice, the first of several equal ones, as a one-hot vector."""
         self._check("map", scores)
-        return _one_hot(scores, scores.detach().argmax(1, keepdim=True))
+        columns = _columns(scores.detach())
+        best = columns == columns.amax(0)
+        if torch.compiler.is_compiling() or int(best.count_nonzero()) > len(scores):
+            # Some are equal, or it cannot be asked: the first of them.
+            first = columns.argmax(0, keepdim=True)
+            best = torch.zeros_like(best).scatter_(0, first, True)
+        return _laid_out(best.to(scores.dtype), scores)
 
     def marginals(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The softmax."""
         self._check("marginals", scores)
-        return scores.softmax(1)
+        return _softmax(scores)
 
     def _project(
         self, scores: Tensor, lengths: Tensor | None, tol: float | None, max_iter: int | None
@@ -86,7 +92,7 @@ class Categorical(Structure):
         if not alpha >= 1:
             raise ValueError(f"{self.name}: entmax wants alpha ≥ 1; got {alpha}")
         if alpha == 1:
-            return scores.softmax(1)
+            return _softmax(scores)
         if alpha == 2:
             return self.sparsemap(scores)
         p: Tensor = _Entmax.apply(scores, float(alpha))  # type: ignore[no-untyped-call]
@@ -121,10 +127,15 @@ class Categorical(Structure):
     def sample(
         self, scores: Tensor, lengths: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """A draw from the softmax, as a one-hot vector."""
+        """A draw from the softmax, as a one-hot vector: the distribution function is inverted, in float64."""
         self._check("sample", scores)
-        drawn = torch.multinomial(scores.detach().softmax(1), 1, generator=generator)
-        return _one_hot(scores, drawn)
+        columns = _columns(scores.detach()).softmax(0, dtype=torch.float64).cumsum_(0)
+        uniform = torch.rand(len(scores), dtype=torch.float64, device=scores.device, generator=generator)
+        # Where a probability is zero the function is flat, and passes nothing; the last value passes all.
+        passed = (columns[:-1] <= uniform * columns[-1]).to(scores.dtype)
+        edge = passed.new_ones(1, len(scores))
+        steps = torch.cat([edge, passed, torch.zeros_like(edge)])
+        return _laid_out(steps[:-1] - steps[1:], scores)
 
     def log_partition(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The log-sum-exp."""
@@ -139,28 +150,41 @@ class Categorical(Structure):
         return -(p * log_p.masked_fill(p == 0, 0)).sum(1).to(scores.dtype)
 
 
-def _one_hot(scores: Tensor, choice: Tensor) -> Tensor:
-    return torch.zeros_like(scores, requires_grad=False).scatter_(1, choice, 1)
+def _columns(scores: Tensor) -> Tensor:
+    """(K, batch), contiguous: torch works along the batch many times faster than along a few choices."""
+    return scores.mT.contiguous()
+
+
+def _laid_out(columns: Tensor, like: Tensor) -> Tensor:
+    """(batch, K) of (K, batch), in the memory layout of the scores, so that all that follows keeps to it."""
+    rows: Tensor = columns.mT
+    return rows.contiguous() if like.is_contiguous() else rows
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    return _laid_out(_columns(scores).softmax(0), scores)
 
 
 class _Sparsemax(torch.autograd.Function):
-    """The projection onto the simplex, [s - τ]₊, whose support shrinks until τ fits it (Michelot 1986).
+    """The projection onto the simplex, [s - τ]₊, by Newton's method on the mass Σ [s - τ]₊ = 1.
 
-    No entry more than 1 below the best is in the support, so a few rounds do, and no sort is needed.
+    From below τ only rises and the support only shrinks: where it does not, τ is exact. No entry more than 1
+    below the best is in the support, so a few rounds do, and no sort is needed (Michelot 1986).
     """
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor) -> Tensor:
-        wide = scores if scores.dtype == torch.float64 else scores.float()
-        x = (wide - wide.amax(1, keepdim=True)).clamp_(min=-1)
-        support = x > -1
+        x = _columns(scores if scores.dtype == torch.float64 else scores.float())
+        x = (x - x.amax(0)).clamp_(min=-1)
+        tau, count = torch.full_like(x[0], -1), torch.zeros_like(x[0])
         while True:
-            tau = ((x * support).sum(1, keepdim=True) - 1) / support.sum(1, keepdim=True)
-            smaller = support & (x > tau)
-            if torch.equal(smaller, support):
+            p = (x - tau).clamp_(min=0)
+            support = p.sign().sum(0)
+            if torch.equal(support, count):
                 break
-            support = smaller
-        p = torch.where(support, x - tau, 0).to(scores.dtype)
+            count = support
+            tau = torch.maximum(tau, tau + (p.sum(0) - 1) / count)
+        p = _laid_out(p.to(scores.dtype), scores)
         ctx.save_for_backward(p)
         return p
 
@@ -172,7 +196,8 @@ class _Sparsemax(torch.autograd.Function):
         support = p > 0
         kept = torch.where(support, gradient, 0)
         mean = kept.sum(1, keepdim=True) / support.sum(1, keepdim=True)
-        return torch.where(support, kept - mean, 0)
+        result: Tensor = kept - support * mean
+        return result
 
 
 class _Entmax(torch.autograd.Function):

@@ -242,7 +242,7 @@ def test_the_call_gives_the_first_sample_of_the_loss(name, kind, monkeypatch):
 
     generator = torch.Generator().manual_seed(7)
     estimator.loss(small.scores, small.lengths, downstream, generator=generator)
-    torch.testing.assert_close(seen[0][:4], z, rtol=0, atol=0)
+    torch.testing.assert_close(seen[0][:4], z, rtol=1e-14, atol=0)  # exp may round by place in a batch
     assert len(seen[0]) == 12
 
 

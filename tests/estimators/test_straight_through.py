@@ -129,7 +129,8 @@ def test_gumbel_rao_averages_over_its_inner_noise(monkeypatch):
     estimator = make_estimator("gumbel-rao", small.structure, temperature=0.5, inner_samples=3)
     z = sampled(estimator, small)
     noise = torch.rand(12, 6, dtype=torch.float64).add_(0.1)
-    monkeypatch.setattr(draws, "exponential", lambda like, generator: noise)
+    inners = iter(noise.split(4))
+    monkeypatch.setattr(draws, "exponential", lambda like, generator: next(inners))
     p, want = small.scores.detach().softmax(1), 0
     for inner in noise.split(4):
         winner = (inner * z).sum(1, keepdim=True)
@@ -143,9 +144,9 @@ def test_conditional_gumbel_is_gumbel_once_the_condition_is_averaged_out():
     generator = torch.Generator().manual_seed(0)
     theta = torch.tensor([1.0, -0.5, 0.3], dtype=torch.float64).log_softmax(0)
     structure, count = Enumerated("categorical"), 40_000
-    scores = theta.expand(count, 3)
+    p = theta.exp().expand(count, 3)
     z = torch.eye(3, dtype=torch.float64)[torch.multinomial(theta.exp(), count, True, generator=generator)]
-    noise = conditional_gumbel(scores, z, generator) - theta
+    noise = conditional_gumbel(p, z, generator) - theta
     assert (structure.map(noise + theta)[:100] == z[:100]).all()
     euler, variance = 0.5772156649, torch.pi**2 / 6
     standard_error = (variance / count) ** 0.5

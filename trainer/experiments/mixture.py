@@ -73,8 +73,9 @@ class Run:
 class Models:
     """Many models of one data set: an encoder s = W_f x + b_f and a decoder y = z · W_g x + b_g for each run.
 
-    Every parameter has the run in front, and one matrix product gives the scores of all runs. An estimator
-    sees (N·runs, K): all runs that share its hyperparameters, or one run if it has a state of its own.
+    Every parameter has the run in front, and one matrix product gives the scores of all runs. What belongs to
+    points lies in memory as (K, runs, N), the long dimension last. An estimator sees it as (runs·N, K): all
+    runs that share its hyperparameters, or one run if it has a state of its own.
     """
 
     def __init__(self, runs: list[Run], clusters: int, features: int) -> None:
@@ -84,19 +85,18 @@ class Models:
         self.optimizer = RunwiseAdam(self.parameters, torch.tensor([run.rate for run in runs]))
 
     def scores(self, x: Tensor) -> Tensor:
-        """(N, runs, K): the encoder."""
+        """(K, runs, N): the encoder."""
         encoder, bias, _, _ = self.parameters
-        return (x @ encoder.flatten(0, 1).T).reshape(len(x), -1, self.clusters) + bias
+        return _linear(encoder, x) + bias.T[:, :, None]
 
     def rules(self, x: Tensor) -> Tensor:
-        """(N, runs, K): what each cluster's linear rule says, before z selects."""
-        _, _, decoder, _ = self.parameters
-        return (x @ decoder.flatten(0, 1).T).reshape(len(x), -1, self.clusters)
+        """(K, runs, N): what each cluster's linear rule says, before z selects."""
+        return _linear(self.parameters[2], x)
 
     def gold(self, data: Split, runs: int) -> Tensor:
-        """(N, runs, K): the true clusters, for the baseline that is told them."""
+        """(K, runs, N): the true clusters, for the baseline that is told them."""
         z = functional.one_hot(data.cluster, self.clusters).to(data.x.dtype)
-        return z[:, None].expand(-1, runs, -1)
+        return z.T[:, None].expand(-1, runs, -1)
 
     def keep(self, runs: Tensor) -> None:
         """Go on with some of the runs only."""
@@ -137,14 +137,30 @@ class Models:
         data: Split,
         generator: torch.Generator,
     ) -> Tensor:
-        """(N·runs,): the logistic losses, with the estimator's gradient."""
+        """(runs·N,): the logistic losses, with the estimator's gradient."""
 
         def downstream(z: Tensor | None) -> Tensor:
-            chosen = self.gold(data, len(bias)) if z is None else z.reshape(-1, *rules.shape)
-            logits = (rules * chosen).sum(-1) + bias
-            return functional.softplus(-data.y[:, None] * logits).flatten()
+            chosen = self.gold(data, len(bias))[:, None] if z is None else split_rows(z, rules.shape)
+            logits = (rules[:, None] * chosen).sum(0) + bias[:, None]
+            return functional.softplus(-data.y * logits).flatten()
 
-        return estimator.loss(scores.reshape(-1, self.clusters), None, downstream, generator)
+        return estimator.loss(as_rows(scores), None, downstream, generator)
+
+
+def as_rows(scores: Tensor) -> Tensor:
+    """(runs·N, K) of (K, runs, N), as structures and estimators take it; nothing is moved in memory."""
+    return scores.flatten(1).mT
+
+
+def split_rows(z: Tensor, shape: torch.Size) -> Tensor:
+    """(K, copies, runs, N) of (copies·runs·N, K), where `shape` is (K, runs, N)."""
+    return z.mT.reshape(shape[0], -1, *shape[1:])
+
+
+def _linear(weights: Tensor, x: Tensor) -> Tensor:
+    """(K, runs, N): weights (runs, K, D) times points (N, D), one matrix product."""
+    products = weights.transpose(0, 1).flatten(0, 1) @ x.mT
+    return products.reshape(weights.shape[1], -1, len(x))
 
 
 def _linear_layers(seed: int, clusters: int, features: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latent.estimators import Estimator, make_estimator
 from latent.structures import Categorical
-from trainer.experiments.mixture import Mixture, Models, Run, Split, draw_mixture
+from trainer.experiments.mixture import Mixture, Models, Run, Split, as_rows, draw_mixture, split_rows
 from trainer.experiments.record import Record
 from trainer.experiments.synthetic_report import report
 
@@ -173,28 +173,28 @@ def evaluate_all(
     accuracy, clusters = evaluate(models, structure, forward, mixture.validation)
     test_accuracy, test_clusters = evaluate(models, structure, forward, mixture.test)
     for r, run in enumerate(models.runs):
-        curves[run.key].append((float(accuracy[r]), v_measure(mixture.validation, clusters[:, r])))
+        curves[run.key].append((float(accuracy[r]), v_measure(mixture.validation, clusters[r])))
         if accuracy[r] > best[run.key].validation:
             best[run.key] = Best(
                 float(accuracy[r]),
                 step,
                 float(test_accuracy[r]),
-                v_measure(mixture.test, test_clusters[:, r]),
+                v_measure(mixture.test, test_clusters[r]),
             )
 
 
 def evaluate(
     models: Models, structure: Categorical, forward: str | None, split: Split
 ) -> tuple[Tensor, Tensor]:
-    """Accuracy (runs,) in per cent with the forward structure, and the argmax clusters (N, runs)."""
+    """Accuracy (runs,) in per cent with the forward structure, and the argmax clusters (runs, N)."""
     scores = models.scores(split.x)
     if forward is None:
         z = models.gold(split, len(models.runs))
     else:
-        z = getattr(structure, forward)(scores.reshape(-1, models.clusters)).reshape(scores.shape)
-    logits = (models.rules(split.x) * z).sum(-1) + models.parameters[3]
-    correct = (logits > 0) == (split.y > 0)[:, None]
-    return 100 * correct.float().mean(0), (z if forward is None else scores).argmax(-1)
+        z = split_rows(getattr(structure, forward)(as_rows(scores)), scores.shape)[:, 0]
+    logits = (models.rules(split.x) * z).sum(0) + models.parameters[3][:, None]
+    correct = (logits > 0) == (split.y > 0)
+    return 100 * correct.float().mean(1), (z if forward is None else scores).argmax(0)
 
 
 def v_measure(split: Split, clusters: Tensor) -> float:
