@@ -36,11 +36,24 @@ export function tipOf(arc, textHeight) {
 
 const PLAIN = { "only-a": 2, "only-b": 2.4 }; // px, for arcs without weight; dashes need more than the usual 1.4
 
-const lineOf = (arc) => s("path", {
-  d: arc.path, class: `arc ${arc.kind}`, "data-arc": keyOf(arc),
-  "stroke-width": arc.weighted ? strokeWidth(arc.weight, arc.step).toFixed(2) : PLAIN[arc.kind] ?? 1.4,
-  "stroke-opacity": arc.weighted ? strokeOpacity(arc.weight).toFixed(2) : null,
-});
+/** One blank line of each kind: a page of many models has thousands of arcs, and a copy costs less than a new element. */
+const blanks = new Map();
+
+function blankLine(kind) {
+  if (!blanks.has(kind)) blanks.set(kind, s("path", { class: `arc ${kind}`, "stroke-width": PLAIN[kind] ?? 1.4 }));
+  return blanks.get(kind).cloneNode();
+}
+
+function lineOf(arc) {
+  const line = blankLine(arc.kind);
+  line.setAttribute("d", arc.path);
+  line.setAttribute("data-arc", keyOf(arc));
+  if (arc.weighted) {
+    line.setAttribute("stroke-width", strokeWidth(arc.weight, arc.step).toFixed(2));
+    line.setAttribute("stroke-opacity", strokeOpacity(arc.weight).toFixed(2));
+  }
+  return line;
+}
 
 /**
  * Makes the arcs of a diagram a list that the keyboard walks and a screen reader reads. Done when the focus comes:
@@ -70,8 +83,27 @@ function tipsOf(arcs, textHeight) {
     s("path", { d: each.paths.join(""), class: each.class, "fill-opacity": each.opacity, "aria-hidden": "true" }));
 }
 
-const wordOf = (word, token, textHeight) =>
-  s("text", { x: word.x.toFixed(2), y: textHeight * 0.66, class: "word", "text-anchor": "middle", "data-word": word.position }, token);
+let lastLine = { tokens: [], words: null }; // the last sentence as elements: its models and trees are drawn from copies of them
+
+function blankWords(tokens, textHeight) {
+  const same = tokens.length === lastLine.tokens.length && tokens.every((token, index) => token === lastLine.tokens[index]);
+  if (!same) {
+    const words = tokens.map((token, index) => s("text", { y: textHeight * 0.66, class: "word", "data-word": index + 1 }, token));
+    lastLine = { tokens, words };
+  }
+  return lastLine.words;
+}
+
+function wordsOf({ words, textHeight }, tokens) {
+  const blank = blankWords(tokens, textHeight);
+  const group = s("g", { class: "words", "text-anchor": "middle", "aria-hidden": "true" });
+  for (const { position, x } of words) {
+    const text = blank[position - 1].cloneNode(true);
+    text.setAttribute("x", x.toFixed(2));
+    group.append(text);
+  }
+  return group;
+}
 
 const ROOT_WIDTH = 34; // px that the word "root" needs beside its stem
 
@@ -91,7 +123,7 @@ function svgOf(tokens, drawn, label, rtl) {
     width: Math.ceil(drawn.width), height: Math.ceil(height), role: "group", "aria-label": label,
     direction: rtl ? "rtl" : "ltr",
   },
-  s("g", { class: "words", "aria-hidden": "true" }, drawn.words.map((word) => wordOf(word, tokens[word.position - 1], textHeight))),
+  wordsOf(drawn, tokens),
   stems.map((arc) => rootWord(arc, drawn, rtl)),
   arcs.length > 0 && s("g", { class: "bundle", role: "img", tabindex: 0, "aria-label": `${label}: ${plural(arcs.length, "arc")}, arrow keys walk through them` },
     arcs.map(lineOf), tipsOf(arcs, textHeight)));

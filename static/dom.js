@@ -24,8 +24,15 @@ function fill(element, attributes, children) {
     if (name in SETTERS) SETTERS[name](element, value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  if (children.length > 0) element.append(...children.flat(Infinity).filter((child) => !absent(child)));
+  addAll(element, children);
   return element;
+}
+
+function addAll(element, children) {
+  for (const child of children) {
+    if (Array.isArray(child)) addAll(element, child);
+    else if (!absent(child)) element.append(child);
+  }
 }
 
 /** An HTML element: `h("p", {class: "note"}, "text", h("b", {}, "bold"))`. */

@@ -27,17 +27,13 @@ export const DEFAULTS = Object.freeze({
 /** Which way an arc leaves word `at`: −1 to the left, 0 to the root, 1 to the right. */
 const direction = (arc, at) => (arc.head === 0 ? 0 : Math.sign((arc.head === at ? arc.modifier : arc.head) - at));
 
-/** The ends on word `at`, left to right: short left … long left, root, long right … short right. */
-function endsOn(arcs, at) {
-  const span = (arc) => (arc.head === 0 ? 0 : Math.abs(arc.head - arc.modifier));
+const FAR = 1e6; // more than any sentence has words
+
+/** Where an end belongs on word `at`, left to right: short left … long left, root, long right … short right. */
+function orderOn(arc, at) {
   // Ties are arcs i → j and j → i: one order for both words nests one in the other.
-  const rank = (arc) => span(arc) + (arc.head > arc.modifier ? 0.5 : 0);
-  const side = (wanted) => arcs.filter((arc) => direction(arc, at) === wanted);
-  return [
-    ...side(-1).sort((a, b) => rank(a) - rank(b)),
-    ...side(0),
-    ...side(1).sort((a, b) => rank(b) - rank(a)),
-  ];
+  const rank = Math.abs(arc.head - arc.modifier) + (arc.head > arc.modifier ? 0.5 : 0);
+  return direction(arc, at) * (FAR - rank);
 }
 
 /** The ends on each word, left to right, by position 0..n (0, the root, stays empty: stems need no room there). */
@@ -47,7 +43,7 @@ function byWord(arcs, count) {
     touching[arc.modifier].push(arc);
     if (arc.head !== 0) touching[arc.head].push(arc);
   }
-  return touching.map((here, at) => endsOn(here, at));
+  return touching.map((here, at) => here.sort((a, b) => orderOn(a, at) - orderOn(b, at)));
 }
 
 const roomOf = (arc, options) => arc.room ?? options.endRoom;
@@ -72,7 +68,7 @@ function placeWords(widths, ends, options) {
 }
 
 /** Gives each arc of one side its two x-coordinates. */
-function spreadEnds(placed, ends, words, options) {
+function spreadEnds(ends, words, options) {
   for (const word of words) {
     const here = ends[word.position];
     const gaps = leastGaps(here, options);
@@ -81,7 +77,8 @@ function spreadEnds(placed, ends, words, options) {
     let x = word.x - wide / 2;
     here.forEach((arc, k) => {
       if (k > 0) x += gaps[k - 1] * (wide / least);
-      placed.get(arc)[arc.modifier === word.position ? "xModifier" : "xHead"] = x;
+      if (arc.modifier === word.position) arc.xModifier = x;
+      else arc.xHead = x;
     });
   }
 }
@@ -94,27 +91,29 @@ export function levels(intervals) {
   const order = intervals.map((_, index) => index).sort((a, b) => width(intervals[a]) - width(intervals[b]));
   const level = new Array(intervals.length).fill(0);
   const inside = intervals.map(() => []);
-  const done = [];
-  for (const outer of order) {
-    const [left, right] = intervals[outer];
-    const taken = new Set();
+  for (let k = 0; k < order.length; k += 1) {
+    const outer = order[k];
+    const left = intervals[outer][0];
+    const right = intervals[outer][1];
+    const taken = []; // levels of the arcs that cross this one
     let floor = 0;
-    for (const inner of done) {
-      const [l, r] = intervals[inner];
+    for (let j = 0; j < k; j += 1) {
+      const inner = order[j];
+      const l = intervals[inner][0];
+      const r = intervals[inner][1];
       if (r <= left || l >= right) continue;
       if (l >= left && r <= right) {
         floor = Math.max(floor, level[inner]);
         inside[outer].push(inner);
-      } else taken.add(level[inner]);
+      } else taken.push(level[inner]);
     }
     level[outer] = floor + 1;
-    while (taken.has(level[outer])) level[outer] += 1;
-    done.push(outer);
+    while (taken.includes(level[outer])) level[outer] += 1;
   }
   return { level, inside, order };
 }
 
-const width = ([left, right]) => right - left;
+const width = (interval) => interval[1] - interval[0];
 
 /** Corner radii, inner arcs first, by rule 3 above. */
 function corners(intervals, heights, { inside, order }) {
@@ -137,10 +136,17 @@ function shapeSide(arcs, options) {
   const heights = nesting.level.map((level) => options.base + (level - 1) * step);
   const radii = corners(intervals, heights, nesting);
   curved.forEach((arc, index) => {
-    Object.assign(arc, { level: nesting.level[index], height: heights[index], radius: radii[index], step });
+    arc.level = nesting.level[index];
+    arc.height = heights[index];
+    arc.radius = radii[index];
+    arc.step = step;
   });
   const stem = (curved.length ? Math.max(...heights) : options.base - options.rootRise / 2) + options.rootRise;
-  for (const arc of arcs) if (arc.head === 0) Object.assign(arc, { level: 0, height: stem, radius: 0, step });
+  for (const arc of arcs) {
+    if (arc.head !== 0) continue;
+    arc.height = stem;
+    arc.step = step;
+  }
   return arcs.length ? (arcs.some((arc) => arc.head === 0) ? stem : Math.max(...heights)) : 0;
 }
 
@@ -185,18 +191,18 @@ function mirror(words, arcs, total) {
  */
 export function layout(widths, arcs, settings = {}) {
   const options = { ...DEFAULTS, ...settings };
-  const sides = ["above", "below"].map((side) => arcs.filter((arc) => (arc.side ?? "above") === side));
+  const placed = arcs.map((arc) =>
+    ({ ...arc, side: arc.side ?? "above", xHead: NaN, xModifier: NaN, level: 0, height: 0, radius: 0, step: 0, path: "" }));
+  const sides = ["above", "below"].map((side) => placed.filter((arc) => arc.side === side));
   const ends = sides.map((side) => byWord(side, widths.length));
   const words = placeWords(widths, ends, options);
   const last = words[words.length - 1];
   const total = (last ? last.left + last.box : options.margin) + options.margin;
-  const placed = new Map(arcs.map((arc) => [arc, { ...arc, side: arc.side ?? "above" }]));
-  sides.forEach((_, index) => spreadEnds(placed, ends[index], words, options));
-  if (options.rtl) mirror(words, placed.values(), total);
-  const [above, below] = sides.map((side) => shapeSide(side.map((arc) => placed.get(arc)), options));
-  const result = [...placed.values()];
-  for (const arc of result) arc.path = pathOf(arc, options);
-  return { from: 0, width: total, above, below, textHeight: options.textHeight, words, arcs: result };
+  for (const side of ends) spreadEnds(side, words, options);
+  if (options.rtl) mirror(words, placed, total);
+  const [above, below] = sides.map((side) => shapeSide(side, options));
+  for (const arc of placed) arc.path = pathOf(arc, options);
+  return { from: 0, width: total, above, below, textHeight: options.textHeight, words, arcs: placed };
 }
 
 /** The height of an arc above its foot at `x`, or NaN beside it. */
