@@ -5,6 +5,7 @@ import { attachConstraints } from "./constrain.js";
 import { renderControls } from "./controls.js";
 import { attachPointers } from "./interact.js";
 import { fontsReady } from "./measure.js";
+import { rehearse } from "./rehearsal.js";
 import { withOptions } from "./result.js";
 import { viewsOf } from "./views/index.js";
 import { renderWhatIf, withConstraint } from "./what-if.js";
@@ -15,6 +16,9 @@ let now = null; // what was drawn last, for gestures on it
 
 /** To await before the first drawing: widths are measured in the type that is drawn. */
 export const ready = fontsReady();
+
+/** Done when the code of the drawing is warm, or no longer needs to be. Nothing waits for it. */
+export const rehearsed = ready.then(() => rehearse(() => now !== null));
 
 /**
  * Draws a result: controls, constraints and the chosen view.

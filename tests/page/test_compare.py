@@ -220,3 +220,23 @@ def test_a_service_with_a_key_asks_for_it(page: Page, fake: Fake) -> None:
     page.locator("#take").get_by_label("curl", exact=True).check()
     expect(page.locator("#take pre")).to_contain_text("Bearer $UNDERSTORY_API_KEY")
     assert fake.key not in page.locator("#take pre").inner_text()
+
+
+def test_the_rehearsal_leaves_no_trace(page: Page, fake: Fake) -> None:
+    """What is drawn beforehand, unseen, changes neither the page nor the drawing that follows."""
+    drawn = []
+    for rehearsed in (True, False):
+        page.goto("about:blank")
+        page.goto("/")
+        page.get_by_label("Sentence").focus()
+        if rehearsed:
+            page.evaluate('async () => (await import("/static/bench.js")).rehearsed')
+            expect(page.locator("svg.diagram, .card")).to_have_count(0)
+            expect(page.locator("#answer")).to_be_hidden()
+        page.get_by_label("Sentence").fill(" ".join(WORDS))
+        page.keyboard.press("Enter")
+        page.locator(".card").first.wait_for()
+        settle(page)
+        drawn.append(page.locator("#view").inner_html())
+    assert drawn[0] == drawn[1]
+    assert "understory" not in drawn[0]
