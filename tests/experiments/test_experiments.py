@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from trainer.experiments import EXPERIMENTS, fidelity, mixture, polynomial, synt
 from trainer.experiments.__main__ import main
 from trainer.experiments.adam import RunwiseAdam
 from trainer.experiments.record import Record
-from trainer.experiments.synthetic_report import PAPER
+from trainer.experiments.synthetic_report import PAPER, families
 
 
 @pytest.fixture
@@ -66,6 +68,50 @@ def test_runs_trained_together_are_runs_trained_alone(name, small_mixture):
     for r, run in enumerate(runs):
         for parameter, alone in zip(together, trained([run]), strict=True):
             torch.testing.assert_close(parameter[r], alone[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sparsemap", "ste-identity", "spigot", "spigot-eg"])
+def test_dropping_runs_changes_nothing_for_those_that_stay(name, small_mixture):
+    """A run of the batch that shrinks ends where it ends in the batch that does not."""
+    runs = [mixture.Run(seed, rate, "point") for rate in (1e-2, 1e-3) for seed in (0, 1, 2)]
+    estimators = {"point": make_estimator(name, Categorical())}
+    stay = torch.tensor([1, 2, 4])
+
+    def trained(shrinking):
+        models = mixture.Models(runs, 3, 20)
+        for step in range(12):
+            models.step(small_mixture.train, estimators, torch.Generator())
+            if shrinking and step == 5:
+                models.keep(stay)
+        return models.parameters
+
+    for small, whole in zip(trained(True), trained(False), strict=True):
+        torch.testing.assert_close(small, whole[stay], rtol=1e-4, atol=1e-6)
+
+
+def test_rows_trained_side_by_side_are_those_trained_in_turn(tmp_path, monkeypatch):
+    """In threads here, which start at once; what processes need besides is that all of it can be pickled."""
+    sent = (synthetic.train_alone, 3, synthetic.ROWS["ste-i"], synthetic.Settings(), 1)
+    assert pickle.loads(pickle.dumps(sent)) == sent
+    monkeypatch.setattr(synthetic, "ProcessPoolExecutor", lambda jobs, _: ThreadPoolExecutor(jobs))
+
+    def made(jobs):
+        synthetic.run(tmp_path / str(jobs), (3,), ("ste-i", "linear"), False, seeds=1, steps=50, jobs=jobs)
+        rows = json.loads((tmp_path / str(jobs) / "synthetic.json").read_text())["rows"]
+        assert list(rows) == ["3/ste-i", "3/linear"]
+        return {key: (row["test"], row["curve"], row["steps"]) for key, row in rows.items()}
+
+    assert made(2) == made(1)
+
+
+def test_synthetic_refuses_no_jobs(tmp_path):
+    with pytest.raises(ValueError, match="jobs ≥ 1"):
+        synthetic.run(tmp_path, jobs=0)
+
+
+def test_one_inner_step_is_the_row_itself_where_it_has_no_other():
+    rows = {"10/spigot": "a", "10/spigot k=2": "b", "10/ste-i": "c", "10/ste-i k=1": "d", "10/ste-i k=5": "e"}
+    assert families(rows) == {"spigot": {1: "a", 2: "b"}, "ste-i": {1: "d", 5: "e"}}
 
 
 def test_synthetic_chooses_on_validation_and_drops_the_slow(small_mixture):

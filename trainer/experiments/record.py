@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,6 +51,15 @@ class Record:
     def add(self, key: str, row: Mapping[str, Any]) -> None:
         """Add a row, with where it comes from, and write the file."""
         self.rows[key] = {**row, "made": provenance()}
+        self._write()
+
+    def arrange(self, keys: Sequence[str]) -> None:
+        """Put these rows first, in this order, whenever they were made, and write the file."""
+        order = [*(key for key in keys if key in self.rows), *(key for key in self.rows if key not in keys)]
+        self.data["rows"] = {key: self.rows[key] for key in order}
+        self._write()
+
+    def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(_rounded(self.data), indent=1, ensure_ascii=False) + "\n")

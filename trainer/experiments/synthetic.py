@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -63,8 +67,10 @@ SEVERAL_STEPS = {
     )
     for name in ("ste-i", "spigot", "spigot-ce", "spigot-eg")
     for steps in (1, 2, 5)
+    if steps > 1 or ROWS[name].grid != tuple(STEP_SIZES)
 }
-"""The effect of the number of inner steps (Figure 3 of the paper)."""
+"""The effect of the number of inner steps (Figure 3 of the paper); one step is the row itself, if its grid is
+the same."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ def run(
     inner_steps: bool = True,
     seeds: int = 4,
     steps: int = 10_000,
+    jobs: int = os.cpu_count() or 1,
     threads: int = 1,
     fresh: bool = False,
 ) -> None:
@@ -111,30 +118,53 @@ def run(
         inner_steps: Whether to try several inner steps too, on the largest number of clusters.
         seeds: How many seeds.
         steps: At most as many steps of full-batch Adam.
-        threads: Threads that torch uses.
+        jobs: How many rows are trained side by side, each in a process of its own.
+        threads: Threads that torch uses in each.
         fresh: Forget the rows that are there.
     """
-    torch.set_num_threads(threads)
+    if jobs < 1 or threads < 1:
+        raise ValueError(f"synthetic: wants jobs ≥ 1 and threads ≥ 1; got jobs={jobs}, threads={threads}")
     settings = Settings(seeds=seeds, steps=steps)
     record = Record(results / "synthetic.json", "synthetic", asdict(settings), fresh=fresh)
-    for count in clusters:
-        mixture = draw_mixture(count, seed=0)
-        wanted = {name: ROWS[name] for name in rows}
-        if inner_steps and count == max(clusters):
-            wanted |= SEVERAL_STEPS
-        for name, row in wanted.items():
-            key = f"{count}/{name}"
-            if key not in record.rows:
-                record.add(key, train(row, mixture, settings))
-                chosen = record.rows[key]
-                print(f"{key:24} {chosen['test']['median']:6.2f} {chosen['v_measure']['median']:6.2f}"
-                      f"  {chosen['seconds']:.0f} s", flush=True)  # fmt: skip
+    wanted = {f"{count}/{name}": (count, ROWS[name]) for count in clusters for name in rows}
+    if inner_steps:
+        wanted |= {f"{max(clusters)}/{name}": (max(clusters), row) for name, row in SEVERAL_STEPS.items()}
+    missing = {key: row for key, row in wanted.items() if key not in record.rows}
+    for key, row in results_of(missing, settings, jobs, threads):
+        record.add(key, row)
+        print(f"{key:24} {row['test']['median']:6.2f} {row['v_measure']['median']:6.2f}"
+              f"  {row['seconds']:.0f} s", flush=True)  # fmt: skip
+    record.arrange(list(wanted))
     report(record.data, results)
+
+
+def results_of(
+    rows: dict[str, tuple[int, Row]], settings: Settings, jobs: int, threads: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Train rows (number of clusters and row, by key), `jobs` at a time, and give each as it is done."""
+    if jobs == 1 or len(rows) < 2:
+        for key, (clusters, row) in rows.items():
+            yield key, train_alone(clusters, row, settings, threads)
+        return
+    # A process that was forked from one with threads may hang: these are started afresh.
+    pool = ProcessPoolExecutor(min(jobs, len(rows)), multiprocessing.get_context("spawn"))
+    try:
+        futures = {pool.submit(train_alone, *rows[key], settings, threads): key for key in rows}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def train_alone(clusters: int, row: Row, settings: Settings, threads: int) -> dict[str, Any]:
+    """What `train` gives on the data of so many clusters, in a process that has so many threads."""
+    torch.set_num_threads(threads)
+    return train(row, draw_mixture(clusters, seed=0), settings)
 
 
 def train(row: Row, mixture: Mixture, settings: Settings) -> dict[str, Any]:
     """Train all seeds and grid points of a row together; what its best grid point came to."""
-    start = time.monotonic()
+    start, busy = time.monotonic(), time.process_time()
     structure = Categorical()
     points = {_name(options): options for options in row.grid}
     runs = [Run(seed, rate, p) for p in points for rate in settings.rates for seed in range(settings.seeds)]
@@ -156,7 +186,8 @@ def train(row: Row, mixture: Mixture, settings: Settings) -> dict[str, Any]:
             halve(models, best)
         if all(step - best[run.key].step >= settings.patience for run in models.runs):
             break
-    return summarise(models, best, curves, step, settings.every, time.monotonic() - start)
+    summary = summarise(models, best, curves, step, settings.every)
+    return summary | {"seconds": time.monotonic() - start, "processor_seconds": time.process_time() - busy}
 
 
 @torch.no_grad()
@@ -228,7 +259,6 @@ def summarise(
     curves: dict[str, list[tuple[float, float]]],
     steps: int,
     every: int,
-    seconds: float,
 ) -> dict[str, Any]:
     """The row of the results: the grid point that validation chose, its runs, and its median curve."""
     order = ranking(models.runs, best)
@@ -243,7 +273,6 @@ def summarise(
         "v_measure": spread([best[run.key].v_measure for run in chosen]),
         "best_step": [best[run.key].step for run in chosen],
         "steps": steps,
-        "seconds": seconds,
         "curve": {
             "every": every,
             "accuracy": [median(a for a, _ in column) for column in columns],

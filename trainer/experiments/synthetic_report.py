@@ -62,9 +62,8 @@ def report(data: dict[str, Any], results: Path) -> None:
     counts = sorted({int(key.split("/")[0]) for key in rows})
     for count in counts:
         learning_curves(rows, count, results / f"synthetic-curves-{count}.svg")
-    steps = {key: row for key, row in rows.items() if " k=" in key}
-    if steps:
-        inner_steps(steps, results / "synthetic-steps.svg")
+    if any(" k=" in key for key in rows):
+        inner_steps(rows, results / "synthetic-steps.svg")
 
 
 def table(rows: dict[str, Any]) -> str:
@@ -73,7 +72,7 @@ def table(rows: dict[str, Any]) -> str:
     for count in sorted({int(key.split("/")[0]) for key in rows}):
         lines += [
             f"### {count} clusters\n",
-            "| | accuracy | paper | V-measure | paper | chosen on validation | seconds |",
+            "| | accuracy | paper | V-measure | paper | chosen on validation | processor seconds |",
             "| --- | --- | --- | --- | --- | --- | --- |",
         ]
         for key, row in rows.items():
@@ -87,7 +86,12 @@ def table(rows: dict[str, Any]) -> str:
 def _cells(name: str, row: dict[str, Any], paper: tuple[float, float, float, float] | None) -> list[str]:
     ours = [f"{row[k]['median']:.2f} ± {row[k]['standard_error']:.2f}" for k in ("test", "v_measure")]
     theirs = [f"{paper[i]:.2f} ± {paper[i + 1]:.2f}" for i in (0, 2)] if paper else ["", ""]
-    return [name, ours[0], theirs[0], ours[1], theirs[1], row["point"], f"{row['seconds']:.0f}"]
+    return [name, ours[0], theirs[0], ours[1], theirs[1], row["point"], _seconds(row)]
+
+
+def _seconds(row: dict[str, Any]) -> str:
+    """Processor time, which earlier rows do not have."""
+    return f"{row['processor_seconds']:.0f}" if "processor_seconds" in row else ""
 
 
 def learning_curves(rows: dict[str, Any], count: int, path: Path) -> None:
@@ -110,12 +114,8 @@ def learning_curves(rows: dict[str, Any], count: int, path: Path) -> None:
 def inner_steps(rows: dict[str, Any], path: Path) -> None:
     """Test accuracy and V-measure against the number of inner steps (the paper's Figure 3)."""
     figure, axes = panels(2)
-    families: dict[str, list[tuple[int, Any]]] = {}
-    for key, row in rows.items():
-        name, steps = key.split("/", 1)[1].split(" k=")
-        families.setdefault(name, []).append((int(steps), row))
-    for colour, (name, found) in zip(COLOURS, families.items(), strict=False):
-        found.sort(key=lambda item: item[0])
+    for colour, (name, by_steps) in zip(COLOURS, families(rows).items(), strict=False):
+        found = sorted(by_steps.items())
         for axis, field in zip(axes, ("test", "v_measure"), strict=True):
             axis.errorbar(
                 [steps for steps, _ in found],
@@ -132,3 +132,17 @@ def inner_steps(rows: dict[str, Any], path: Path) -> None:
     axes[1].set(xlabel="inner steps k", ylabel="test V-measure (%)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
     save(figure, path)
+
+
+def families(rows: dict[str, Any]) -> dict[str, dict[int, Any]]:
+    """The rows of each estimator that was tried with several inner steps, by their number.
+
+    Without a row of its own, one step is the estimator's row of the table.
+    """
+    found: dict[str, dict[int, Any]] = {}
+    for key, row in rows.items():
+        if " k=" in key:
+            plain, steps = key.split(" k=")
+            one = {1: rows[plain]} if plain in rows else {}
+            found.setdefault(plain.split("/")[1], one)[int(steps)] = row
+    return found
