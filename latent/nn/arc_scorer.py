@@ -71,12 +71,9 @@ class _FusedScores(torch.autograd.Function):
         exponentials = ends.clamp(-_CLAMP, _CLAMP).mul_(2).exp_()
         batch, nodes, _ = ends.shape
         scores = ends.new_zeros(batch, nodes, nodes)
-        given = [exponentials.numpy(), weight.detach().contiguous().numpy(), lengths.numpy(), scores.numpy()]
-        threads.run(
-            lambda start, step: arc_scores.forward(*given, start, step),
-            batch,
-            scores.numel() * weight.numel() / _TERMS_PER_SECOND,
-        )
+        tensors = (exponentials, weight.detach().contiguous(), lengths, scores)
+        blocks = threads.blocks_of(batch, scores.numel() * weight.numel() / _TERMS_PER_SECOND)
+        threads.run(arc_scores.forward, tuple(tensor.numpy() for tensor in tensors), blocks)
         ctx.save_for_backward(exponentials, weight, lengths)
         return scores
 
@@ -88,12 +85,8 @@ class _FusedScores(torch.autograd.Function):
         to_ends = torch.zeros_like(exponentials)
         saturation = exponentials.new_zeros(batch, size)
         tensors = (gradient.contiguous(), exponentials, lengths, to_ends, saturation)
-        given = [tensor.numpy() for tensor in tensors]
-        threads.run(
-            lambda start, step: arc_scores.backward(*given, start, step),
-            batch,
-            2 * gradient.numel() * size / _TERMS_PER_SECOND,
-        )
+        blocks = threads.blocks_of(batch, 2 * gradient.numel() * size / _TERMS_PER_SECOND)
+        threads.run(arc_scores.backward, tuple(tensor.numpy() for tensor in tensors), blocks)
         to_ends *= 4 * weight.repeat(2)
         total = gradient.masked_fill(~arc_mask(lengths, gradient.shape[-1]), 0.0).sum()
         return to_ends, total - 2 * saturation.sum(0), None

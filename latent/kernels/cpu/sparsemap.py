@@ -109,6 +109,8 @@ def sparsemap_block(  # type: ignore[no-untyped-def]
     tol,
     max_iter,
     mu,
+    trees,
+    weights,
     first,
     sizes,
     gap,
@@ -117,11 +119,12 @@ def sparsemap_block(  # type: ignore[no-untyped-def]
     start,
     step,
 ):
-    """Project the sentences start, start + step, …; return their trees and weights, one after the other."""
+    """Project the sentences start, start + step, …; their trees and weights fill row `start`, as far as they
+    fit."""
     size = scores.shape[1]
     oracle = _new_oracle(kind, size - 1)
     wide, left = np.zeros((size, size)), np.zeros((size, size))
-    trees, weights, used = np.empty((64, size - 1), np.int16), np.empty(64), 0
+    used = 0
     for b in range(start, scores.shape[0], step):
         n = lengths[b]
         status[b] = check(scores[b], n)
@@ -134,27 +137,27 @@ def sparsemap_block(  # type: ignore[no-untyped-def]
             status[b] = NO_TREE
             continue
         k = active.size[0]
-        while used + k > weights.size:
-            trees, weights = np.concatenate((trees, trees)), np.concatenate((weights, weights))
         first[b], sizes[b] = used, k
-        trees[used : used + k, :n] = active.trees[:k]
-        trees[used : used + k, n:] = 0
-        weights[used : used + k] = active.weights[:k] / active.weights[:k].sum()
-        _mix(trees, weights, used, k, n, left)
+        used += k
+        if used > weights.shape[1]:
+            continue
+        active.weights[:k] /= active.weights[:k].sum()
+        _mix(active, n, left)
         for h in range(n + 1):
             for j in range(1, n + 1):
                 mu[b, h, j] = left[h, j]
-        used += k
-    return trees[:used].copy(), weights[:used].copy()
+        trees[start, first[b] : used, :n] = active.trees[:k]
+        trees[start, first[b] : used, n:] = 0
+        weights[start, first[b] : used] = active.weights[:k]
 
 
 @compiled
-def _mix(trees, weights, first, k, n, out):  # type: ignore[no-untyped-def]
-    """out = the mixture of k trees."""
+def _mix(active, n, out):  # type: ignore[no-untyped-def]
+    """out = the mixture of the active trees."""
     out[: n + 1, : n + 1] = 0.0
-    for i in range(first, first + k):
+    for i in range(active.size[0]):
         for j in range(n):
-            out[trees[i, j], j + 1] += weights[i]
+            out[active.trees[i, j], j + 1] += active.weights[i]
 
 
 @compiled

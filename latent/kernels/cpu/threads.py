@@ -1,7 +1,7 @@
-"""A batch over several threads: blocks of sentences, taken in turn by the caller and by a few helpers.
+"""A batch over several threads: blocks of sentences, each taken by the thread that is free.
 
-Kernels release the interpreter lock, so ordinary threads run them side by side. That needs no OpenMP: calls
-from many threads at once cannot abort the process, and a forked child simply starts new helpers.
+The threads are torch's own where they can be had (`team`). Elsewhere, and in a forked child, where OpenMP's
+threads are missing, a few ordinary threads do it: kernels release the interpreter lock.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 
-WORTH_SHARING = 100e-6
-"""Seconds of work from which waking another thread pays."""
+from latent.kernels.cpu import team
+
+WORTH_SHARING = 20e-6
+"""Seconds of work from which another of torch's threads pays."""
+WORTH_WAKING = 100e-6
+"""Seconds of work from which it pays to wake a thread that sleeps."""
+_BLOCKS_A_THREAD = 4
 
 _tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
 _helpers: list[threading.Thread] = []
@@ -48,20 +53,29 @@ def _ensure_helpers(count: int) -> None:
             _helpers.append(helper)
 
 
-def run(block: Callable[[int, int], Any], batch: int, seconds: float) -> None:
-    """Call `block(start, step)` for the sentences start, start+step, …: on several threads if it is worth it.
+def blocks_of(batch: int, seconds: float) -> int:
+    """Return into how many blocks a batch is cut, by a rough estimate of the whole work: 1 is one thread.
 
-    `seconds` is a rough estimate of the whole work. The number of threads is torch's
-    (`torch.set_num_threads`). Blocks are handed out one at a time, so a thread that the system does not
-    schedule delays no others.
+    The number of threads is torch's (`torch.set_num_threads`). Blocks are handed out one at a time, so a
+    thread that the system does not schedule delays few others.
     """
     threads = min(torch.get_num_threads(), batch)
-    if threads < 2 or seconds < WORTH_SHARING:
-        block(0, 1)
+    if threads < 2 or seconds < (WORTH_SHARING if team.available() else WORTH_WAKING):
+        return 1
+    return min(batch, _BLOCKS_A_THREAD * threads)
+
+
+def run(block: Callable[..., Any], arguments: tuple[Any, ...], blocks: int) -> None:
+    """Call the compiled `block(*arguments, k, blocks)` for each k < blocks: sentences k, k + blocks, …"""
+    if blocks == 1:
+        block(*arguments, 0, 1)
+        return
+    threads = min(torch.get_num_threads(), blocks)
+    if team.available():
+        team.run_in_team(block, arguments, blocks, threads)
         return
     _ensure_helpers(threads - 1)
-    blocks = min(batch, 4 * threads)
-    job = _Job(block, blocks)
+    job = _Job(lambda k: block(*arguments, k, blocks), blocks)
     for _ in range(threads - 1):
         _tasks.put(job.work)
     job.work()
@@ -71,7 +85,7 @@ def run(block: Callable[[int, int], Any], batch: int, seconds: float) -> None:
 class _Job:
     """The blocks of one call: whoever comes takes the next one; the last to finish wakes the caller."""
 
-    def __init__(self, block: Callable[[int, int], Any], blocks: int) -> None:
+    def __init__(self, block: Callable[[int], Any], blocks: int) -> None:
         self.block, self.blocks = block, blocks
         self.next = itertools.count()  # next() on it is atomic
         self.finished = itertools.count(1)
@@ -82,7 +96,7 @@ class _Job:
     def work(self) -> None:
         while (start := next(self.next)) < self.blocks:
             try:
-                self.block(start, self.blocks)
+                self.block(start)
             except BaseException as error:  # the caller raises it
                 self.error = error
             if next(self.finished) == self.blocks:

@@ -13,7 +13,7 @@ from torch import Tensor
 from latent.kernels import Projection, TreeKernels
 from latent.kernels.cpu import nonprojective, projective, sparsemap
 from latent.kernels.cpu.jit import announce
-from latent.kernels.cpu.threads import run
+from latent.kernels.cpu.threads import blocks_of, run
 from latent.kernels.status import raise_for_status
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +30,7 @@ class CpuTrees(TreeKernels):
         """See `TreeKernels.map`."""
         s, n, status = _arrays(scores, lengths, torch.float32, torch.float64)
         z = np.zeros_like(s)
-        _run(lambda *part: self.loops.map_block(s, n, single_root, z, status, *part), s, 0.2)
+        _run(self.loops.map_block, (s, n, single_root, z, status), s, 0.2)
         self._check("map", status, scores, lengths)
         return _tensor(z, scores)
 
@@ -47,7 +47,7 @@ class CpuTrees(TreeKernels):
     ) -> tuple[Tensor, Tensor]:
         s, n, status = _arrays(scores, lengths)
         mu, log_z = np.zeros(shape, s.dtype), np.empty(len(s))
-        _run(lambda *part: self.loops.sums_block(s, n, single_root, log_z, mu, status, *part), s, 0.5)
+        _run(self.loops.sums_block, (s, n, single_root, log_z, mu, status), s, 0.5)
         self._check(operation, status, scores, lengths)
         return _tensor(mu, scores), _tensor(log_z, scores)
 
@@ -56,7 +56,7 @@ class CpuTrees(TreeKernels):
         s, n, _ = _arrays(scores, lengths)
         g = _arrays(gradient, lengths)[0]
         out = np.zeros_like(s)
-        _run(lambda *part: self.loops.derivative_block(s, n, single_root, g, out, *part), s, 1.5)
+        _run(self.loops.derivative_block, (s, n, single_root, g, out), s, 1.5)
         return _tensor(out, scores)
 
     def sparsemap(
@@ -66,36 +66,23 @@ class CpuTrees(TreeKernels):
         s, n, status = _arrays(scores, lengths)
         mu, gap = np.zeros_like(s), np.empty(len(s))
         first, sizes, iterations = (np.zeros(len(s), np.int64) for _ in range(3))
-        pieces: list[tuple[int, int, Array, Array]] = []
-
-        def block(start: int, step: int) -> None:
-            found = sparsemap.sparsemap_block(
-                self.oracle,
-                s,
-                n,
-                single_root,
-                tol,
-                max_iter,
-                mu,
-                first,
-                sizes,
-                gap,
-                iterations,
-                status,
-                start,
-                step,
-            )
-            pieces.append((start, step, *found))
-
-        _run(block, s, 10.0)
-        self._check("sparsemap", status, scores, lengths)
-        total = 0
-        for start, step, trees, _ in pieces:
-            first[start::step] += total
-            total += len(trees)
-        trees, weights = (np.concatenate([piece[k] for piece in pieces]) for k in (2, 3))
+        words, blocks = s.shape[1] - 1, blocks_of(len(s), _seconds(s, 10.0))
+        room = -(-len(s) // blocks) * _trees_expected(words)
+        while True:
+            trees, weights = np.empty((blocks, room, words), np.int16), np.empty((blocks, room))
+            given = (self.oracle, s, n, single_root, tol, max_iter, mu, trees, weights)
+            run(sparsemap.sparsemap_block, (*given, first, sizes, gap, iterations, status), blocks)
+            self._check("sparsemap", status, scores, lengths)
+            used = np.array([sizes[k::blocks].sum() for k in range(blocks)])
+            if used.max() <= room:
+                break
+            room = used.max()  # rare: all trees were counted, also those that there was no room for
+        for k in range(blocks):
+            first[k::blocks] += used[:k].sum()
+        pieces = [(trees[k, :size], weights[k, :size]) for k, size in enumerate(used)]
+        supports = (np.concatenate(part) for part in zip(*pieces, strict=True))
         return Projection(
-            _tensor(mu, scores), *map(torch.from_numpy, (trees, weights, first, sizes, gap, iterations))
+            _tensor(mu, scores), *map(torch.from_numpy, (*supports, first, sizes, gap, iterations))
         )
 
     def sparsemap_vjp(
@@ -105,14 +92,14 @@ class CpuTrees(TreeKernels):
         g, n, _ = _arrays(gradient, lengths)
         out = np.zeros_like(g)
         support = trees.numpy(), first.numpy(), sizes.numpy()
-        _run(lambda *part: sparsemap.projection_block(*support, n, g, out, *part), g, 1.0)
+        _run(sparsemap.projection_block, (*support, n, g, out), g, 1.0)
         return _tensor(out, gradient)
 
     def sample(self, scores: Tensor, lengths: Tensor, seeds: Tensor, single_root: bool) -> Tensor:
         """See `TreeKernels.sample`."""
         s, n, status = _arrays(scores, lengths)
         z, seed = np.zeros_like(s), seeds.numpy()
-        _run(lambda *part: self.loops.sample_block(s, n, single_root, seed, z, status, *part), s, 0.5)
+        _run(self.loops.sample_block, (s, n, single_root, seed, z, status), s, 0.5)
         self._check("sample", status, scores, lengths)
         return _tensor(z, scores)
 
@@ -123,11 +110,7 @@ class CpuTrees(TreeKernels):
         s, n, status = _arrays(scores, lengths)
         values, heads = np.full((len(s), k), -np.inf), np.zeros((len(s), k, s.shape[1] - 1), np.int64)
         counts = np.zeros(len(s), np.int64)
-        _run(
-            lambda *part: self.loops.kbest_block(s, n, single_root, values, heads, counts, status, *part),
-            s,
-            k,
-        )
+        _run(self.loops.kbest_block, (s, n, single_root, values, heads, counts, status), s, k)
         self._check("kbest", status, scores, lengths)
         return torch.from_numpy(values), torch.from_numpy(heads), torch.from_numpy(counts)
 
@@ -152,10 +135,19 @@ def _tensor(array: Array, like: Tensor) -> Tensor:
     return torch.from_numpy(array).to(like.dtype)
 
 
-def _run(block: Callable[[int, int], Any], scores: Array, nanoseconds: float) -> None:
-    """Run the block over the batch; `nanoseconds` is about the time of one sentence over its size cubed."""
-    batch, size = scores.shape[:2]
-    run(block, batch, batch * (500 + size * size * size * nanoseconds) * 1e-9)
+def _seconds(scores: Array, nanoseconds: float) -> float:
+    """About the time of the whole batch; `nanoseconds` is that of one sentence over its size cubed."""
+    return len(scores) * float(500 + scores.shape[1] ** 3 * nanoseconds) * 1e-9
+
+
+def _trees_expected(words: int) -> int:
+    """A support's size that is hardly ever exceeded; memory that is not written to costs nothing."""
+    return words * words // 4 + 2 * words + 8
+
+
+def _run(block: Callable[..., Any], arguments: tuple[Any, ...], scores: Array, nanoseconds: float) -> None:
+    """Run the block over the batch, on several threads if it is worth it."""
+    run(block, arguments, blocks_of(len(scores), _seconds(scores, nanoseconds)))
 
 
 TREES: dict[str, TreeKernels] = {
