@@ -1,14 +1,16 @@
-"""Answers as pictures, for notebooks: SVG that stands alone, in the colours of the page's light theme."""
+"""Sentences as pictures outside the page: SVG that stands alone, in the colours of its light theme."""
 
 import unicodedata
 from html import escape
+from typing import Literal
 
-from server.layout import TEXT_HEIGHT, DrawnArc, layout
-from server.schemas import Comparison, Prediction, Sentence
+from server.layout import TEXT_HEIGHT, DrawnArc, Picture, layout
+from server.schemas import Sentence, Trees
 
 INK, MARGINALS, SPARSEMAP = "#16211b", "#0a7d6c", "#8a3b86"
 FONT = "'Source Serif 4', Georgia, 'Times New Roman', serif"
 SIZE, PAD = 17, 8
+LEAST = 0.05  # what is lighter is not drawn
 NARROW, WIDE = set("ijltfr.,:;'!|()[]`\"-"), set("mwMW@%&")
 
 
@@ -25,7 +27,8 @@ def text_width(token: str) -> float:
     return max(4.0, SIZE * sum(map(em, token)))
 
 
-def _right_to_left(tokens: list[str]) -> bool:
+def right_to_left(tokens: list[str]) -> bool:
+    """Whether the first letter with a direction is of a right-to-left script."""
     kinds = [unicodedata.bidirectional(sign) for token in tokens for sign in token]
     return next((kind in ("R", "AL") for kind in kinds if kind in ("L", "R", "AL")), False)
 
@@ -51,33 +54,78 @@ def _arc(arc: DrawnArc, colour: str, weighted: bool) -> str:
     )
 
 
-def _svg(tokens: list[str], above: list[DrawnArc], below: list[DrawnArc], colours: tuple[str, str]) -> str:
-    widths = [text_width(token) for token in tokens]
-    rtl = _right_to_left(tokens)
-    picture = layout(widths, [*above, *below], right_to_left=rtl)
-    height = picture.above + TEXT_HEIGHT + picture.below + 2 * PAD
+def content(tokens: list[str], picture: Picture, colours: tuple[str, str]) -> str:
+    """The words of a picture, stretched to the widths that it was laid out for, and its arcs."""
     words = "".join(
-        f'<text x="{x:.2f}" y="{TEXT_HEIGHT * 0.66:.2f}" text-anchor="middle" textLength="{width:.1f}"'
-        f' lengthAdjust="spacingAndGlyphs">{escape(token)}</text>'
-        for x, width, token in zip(picture.words, widths, tokens, strict=True)
+        f'<text x="{x:.2f}" y="{TEXT_HEIGHT * 0.66:.2f}" text-anchor="middle"'
+        f' textLength="{text_width(token):.1f}" lengthAdjust="spacingAndGlyphs">{escape(token)}</text>'
+        for x, token in zip(picture.words, tokens, strict=True)
     )
-    arcs = "".join(_arc(arc, colours[0], colours[0] != INK) for arc in above)
-    arcs += "".join(_arc(arc, colours[1], True) for arc in below)
+    colour = dict(zip(("above", "below"), colours, strict=True))
+    arcs = "".join(_arc(arc, colour[arc.side], colour[arc.side] != INK) for arc in picture.arcs)
+    direction = "rtl" if right_to_left(tokens) else "ltr"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{picture.width:.0f}" height="{height:.0f}"'
-        f' viewBox="0 {-(picture.above + PAD):.2f} {picture.width:.2f} {height:.2f}" role="img"'
-        f' direction="{"rtl" if rtl else "ltr"}"><title>{escape(" ".join(tokens))}</title>'
-        f'<g font-family="{FONT}" font-size="{SIZE}" fill="{INK}">{words}</g>{arcs}</svg>'
+        f'<g font-family="{FONT}" font-size="{SIZE}" fill="{INK}" direction="{direction}">{words}</g>{arcs}'
     )
 
 
-def _weighted(arcs: dict[tuple[int, int], float], side: str) -> list[DrawnArc]:
+def lay_out(tokens: list[str], arcs: list[DrawnArc]) -> Picture:
+    """Where words and arcs go."""
+    return layout([text_width(token) for token in tokens], arcs, right_to_left=right_to_left(tokens))
+
+
+def tall(picture: Picture) -> float:
+    """The height of a picture, with what it is padded by."""
+    return picture.above + TEXT_HEIGHT + picture.below + 2 * PAD
+
+
+def alone(title: str, body: str, width: float, height: float, top: float = 0.0) -> str:
+    """An SVG document around `body`, whose y begins at `top`."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
+        f' viewBox="0 {top:.2f} {width:.2f} {height:.2f}" role="img">'
+        f"<title>{escape(title)}</title>{body}</svg>"
+    )
+
+
+def _svg(tokens: list[str], arcs: list[DrawnArc], colours: tuple[str, str]) -> str:
+    picture = lay_out(tokens, arcs)
+    body = content(tokens, picture, colours)
+    return alone(" ".join(tokens), body, picture.width, tall(picture), -(picture.above + PAD))
+
+
+Shares = dict[tuple[int, int], float]
+Side = Literal["above", "below"]
+
+
+def weighted(arcs: Shares, side: Side) -> list[DrawnArc]:
+    """Arcs of one side, each as heavy as its share; those above `LEAST`, lightest first."""
     drawn = [
-        DrawnArc(head, modifier, weight, "below" if side == "below" else "above", 1.7 + 3 * weight)
+        DrawnArc(head, modifier, weight, side, 1.7 + 3 * weight)
         for (head, modifier), weight in arcs.items()
-        if weight >= 0.05
+        if weight >= LEAST
     ]
     return sorted(drawn, key=lambda arc: arc.weight)
+
+
+def best_tree(trees: Trees, side: Side) -> list[DrawnArc]:
+    """The arcs of the MAP tree on one side of the words; none where it was not asked for."""
+    heads = trees.map.heads if trees.map else []
+    return [DrawnArc(head, word, side=side) for word, head in enumerate(heads, start=1)]
+
+
+def marginals(trees: Trees) -> Shares:
+    """The probability of each arc."""
+    return {(arc.head, arc.modifier): arc.probability for arc in trees.marginals or []}
+
+
+def mixture(trees: Trees) -> Shares:
+    """Of each arc the weight of SparseMAP's trees that hold it."""
+    shares: Shares = {}
+    for tree in trees.sparsemap or []:
+        for word, head in enumerate(tree.heads, start=1):
+            shares[head, word] = shares.get((head, word), 0.0) + tree.weight
+    return shares
 
 
 def sentence_svg(sentence: Sentence) -> str:
@@ -85,10 +133,8 @@ def sentence_svg(sentence: Sentence) -> str:
     trees = sentence.trees
     if trees is None or (trees.map is None and trees.marginals is None):
         return ""
-    heads = trees.map.heads if trees.map else []
-    above = [DrawnArc(head, word) for word, head in enumerate(heads, start=1)]
-    shares = {(arc.head, arc.modifier): arc.probability for arc in trees.marginals or []}
-    return _svg(sentence.tokens, above, _weighted(shares, "below"), (INK, MARGINALS))
+    arcs = [*best_tree(trees, "above"), *weighted(marginals(trees), "below")]
+    return _svg(sentence.tokens, arcs, (INK, MARGINALS))
 
 
 def mixture_svg(sentence: Sentence) -> str:
@@ -96,23 +142,4 @@ def mixture_svg(sentence: Sentence) -> str:
     trees = sentence.trees
     if trees is None or not trees.sparsemap:
         return ""
-    shares: dict[tuple[int, int], float] = {}
-    for tree in trees.sparsemap:
-        for word, head in enumerate(tree.heads, start=1):
-            shares[head, word] = shares.get((head, word), 0.0) + tree.weight
-    return _svg(sentence.tokens, _weighted(shares, "above"), [], (SPARSEMAP, SPARSEMAP))
-
-
-def prediction_html(prediction: Prediction) -> str:
-    """Draw an answer: its label and probability, then the trees of each of its sentences."""
-    score = next(each.score for each in prediction.scores if each.label == prediction.label)
-    parts = [f"<p><b>{escape(prediction.label)}</b> {score:.0%}</p>"]
-    for sentence in prediction.sentences:
-        pictures = [sentence_svg(sentence), mixture_svg(sentence)]
-        parts += [f'<div style="overflow-x: auto; background: #fff">{svg}</div>' for svg in pictures if svg]
-    return "".join(parts)
-
-
-def comparison_html(comparison: Comparison) -> str:
-    """Draw every model's answer to one input, under its name."""
-    return "".join(f"<h4>{escape(each.model)}</h4>{prediction_html(each)}" for each in comparison.models)
+    return _svg(sentence.tokens, weighted(mixture(trees), "above"), (SPARSEMAP, SPARSEMAP))

@@ -222,7 +222,7 @@ class Prediction(Outcome):
 
     def _repr_html_(self) -> str:
         """Draw it, in a notebook."""
-        from server.drawing import prediction_html
+        from server.notebook import prediction_html
 
         return prediction_html(self)
 
@@ -249,7 +249,7 @@ class Comparison(Answer):
 
     def _repr_html_(self) -> str:
         """Draw it, in a notebook."""
-        from server.drawing import comparison_html
+        from server.notebook import comparison_html
 
         return comparison_html(self)
 
