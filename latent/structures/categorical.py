@@ -13,6 +13,9 @@ from latent.structures.base import ProjectionInfo, Structure, Support, check_sco
 BISECTIONS = 60
 """Halvings of an interval of length 1: below the resolution of a double."""
 
+FEW = 16
+"""Fewer choices than fill a vector register: along these torch goes one by one."""
+
 
 class Categorical(Structure):
     r"""One of K choices; scores are (batch, K), and `lengths` is taken and ignored.
@@ -58,13 +61,13 @@ class Categorical(Structure):
     def map(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The best choice, the first of several equal ones, as a one-hot vector."""
         self._check("map", scores)
-        columns = _columns(scores.detach())
-        best = columns == columns.amax(0)
-        if torch.compiler.is_compiling() or int(best.count_nonzero()) > len(scores):
-            # Some are equal, or it cannot be asked: the first of them.
-            first = columns.argmax(0, keepdim=True)
-            best = torch.zeros_like(best).scatter_(0, first, True)
-        return _laid_out(best.to(scores.dtype), scores)
+        if scores.shape[1] < FEW and not torch.compiler.is_compiling():
+            columns = _columns(scores.detach())
+            best = columns == columns.amax(0)
+            if int(best.count_nonzero()) == len(scores):  # none are equal
+                return _laid_out(best.to(scores.dtype), scores)
+        first = scores.detach().argmax(1, keepdim=True)
+        return torch.zeros_like(scores, requires_grad=False).scatter_(1, first, 1)
 
     def marginals(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The softmax."""
@@ -162,6 +165,8 @@ def _laid_out(columns: Tensor, like: Tensor) -> Tensor:
 
 
 def _softmax(scores: Tensor) -> Tensor:
+    if scores.shape[1] >= FEW:
+        return scores.softmax(1)
     return _laid_out(_columns(scores).softmax(0), scores)
 
 
