@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -72,8 +73,7 @@ class _FusedScores(torch.autograd.Function):
         batch, nodes, _ = ends.shape
         scores = ends.new_zeros(batch, nodes, nodes)
         tensors = (exponentials, weight.detach().contiguous(), lengths, scores)
-        blocks = threads.blocks_of(batch, scores.numel() * weight.numel() / _TERMS_PER_SECOND)
-        threads.run(arc_scores.forward, tuple(tensor.numpy() for tensor in tensors), blocks)
+        _run(arc_scores.forward, tensors, scores.numel() * weight.numel() / _TERMS_PER_SECOND)
         ctx.save_for_backward(exponentials, weight, lengths)
         return scores
 
@@ -85,11 +85,15 @@ class _FusedScores(torch.autograd.Function):
         to_ends = torch.zeros_like(exponentials)
         saturation = exponentials.new_zeros(batch, size)
         tensors = (gradient.contiguous(), exponentials, lengths, to_ends, saturation)
-        blocks = threads.blocks_of(batch, 2 * gradient.numel() * size / _TERMS_PER_SECOND)
-        threads.run(arc_scores.backward, tuple(tensor.numpy() for tensor in tensors), blocks)
+        _run(arc_scores.backward, tensors, 2 * gradient.numel() * size / _TERMS_PER_SECOND)
         to_ends *= 4 * weight.repeat(2)
         total = gradient.masked_fill(~arc_mask(lengths, gradient.shape[-1]), 0.0).sum()
         return to_ends, total - 2 * saturation.sum(0), None
+
+
+def _run(block: Any, tensors: Sequence[Tensor], seconds: float) -> None:
+    arrays = tuple(tensor.numpy() for tensor in tensors)
+    threads.run(block, arrays, threads.blocks_of(len(arrays[0]), seconds), seconds)
 
 
 def arc_mask(lengths: Tensor, nodes: int) -> Tensor:

@@ -28,7 +28,9 @@ def _fail_at_three(seen, k, blocks):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def two_threads():
+def two_threads(monkeypatch):
+    monkeypatch.setattr(team, "REST", 0.0)
+    monkeypatch.setattr(team, "_rests_until", 0.0)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -56,7 +58,7 @@ def same(one, other):
 def test_a_team_takes_every_block_once(two_threads):
     for blocks in (1, 2, 7, 64):
         seen, counts = np.zeros(1000), np.zeros(blocks, np.int64)
-        team.run_in_team(_visit, (seen, counts), blocks, 2)
+        team.run_in_team(_visit, (seen, counts), blocks, 2, 1.0)
         assert (seen == np.arange(1000)).all()
         assert (counts == 1).all()
 
@@ -64,7 +66,16 @@ def test_a_team_takes_every_block_once(two_threads):
 @pytest.mark.skipif(not team._found(), reason="this build of torch does not use GNU OpenMP")
 def test_a_kernel_that_fails_in_a_team_is_an_error():
     with pytest.raises(RuntimeError, match="kernel _fail_at_three failed"):
-        team.run_in_team(_fail_at_three, (np.zeros(8),), 8, 2)
+        team.run_in_team(_fail_at_three, (np.zeros(8),), 8, 2, 1.0)
+
+
+@pytest.mark.skipif(not team._found(), reason="this build of torch does not use GNU OpenMP")
+def test_a_team_that_was_kept_waiting_rests(monkeypatch):
+    now = iter([10.0, 10.5, 10.6, 11.4, 11.6])
+    monkeypatch.setattr(team, "_rests_until", 0.0)
+    monkeypatch.setattr(team, "monotonic", lambda: next(now))
+    team.run_in_team(_visit, (np.zeros(9), np.zeros(3, np.int64)), 3, 2, 1e-3)  # half a second for that
+    assert [team.available() for _ in range(3)] == [False, False, True]
 
 
 @pytest.mark.parametrize("tree", STRUCTURES, ids=repr)
@@ -88,4 +99,4 @@ def test_supports_larger_than_expected_find_room(tree, two_threads, monkeypatch)
 def test_an_error_on_an_ordinary_thread_reaches_the_caller(two_threads, monkeypatch):
     monkeypatch.setattr(team, "_forked", True)
     with pytest.raises(ValueError, match="three"):
-        threads.run(_fail_at_three, (np.zeros(8),), 8)
+        threads.run(_fail_at_three, (np.zeros(8),), 8, 1.0)

@@ -2,6 +2,9 @@
 
 Threads of another pool would compete with torch's for the cores: those spin for milliseconds after each
 operation, and waking a sleeping one takes longer than the best trees of a small batch.
+
+A call returns when every thread of the team has come by, even if there was nothing left to do for it. Where
+other programs keep a thread off its core that takes milliseconds, so after such a call the team rests.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
+from time import monotonic
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -26,7 +30,12 @@ cgutils: Any = _cgutils  # numba ships no types
 _SYMBOL = "GOMP_parallel"
 _WORD = ir.IntType(64)
 _STATUS = ir.IntType(32)
+STALLED = 2e-3
+"""Seconds by which a call outlasts its work if a thread was missing."""
+REST = 1.0
+"""Seconds for which the team then stays away."""
 _forked = False
+_rests_until = 0.0
 
 
 def _forget_team() -> None:
@@ -50,8 +59,8 @@ def _found() -> bool:
 
 
 def available() -> bool:
-    """Whether `run_in_team` can be called in this process."""
-    return not _forked and _found()
+    """Whether `run_in_team` can be called in this process, and is worth it now."""
+    return not _forked and monotonic() >= _rests_until and _found()
 
 
 def _typed_in_team(typingctx: Any, address: Any, arguments: Any, blocks: Any, threads: Any) -> Any:
@@ -141,7 +150,15 @@ def _kind(argument: Any) -> Any:
     return type(argument)
 
 
-def run_in_team(block: Any, arguments: tuple[Any, ...], blocks: int, threads: int) -> None:
-    """Call the compiled `block(*arguments, k, blocks)` for each k < blocks, on up to so many threads."""
-    if _run(_address(block, arguments), arguments, blocks, threads):
+def run_in_team(block: Any, arguments: tuple[Any, ...], blocks: int, threads: int, seconds: float) -> None:
+    """Call the compiled `block(*arguments, k, blocks)` for each k < blocks, on up to so many threads.
+
+    `seconds` is about how long one thread would take.
+    """
+    global _rests_until
+    start = monotonic()
+    failed = _run(_address(block, arguments), arguments, blocks, threads)
+    if (end := monotonic()) > start + 4 * seconds + STALLED:
+        _rests_until = end + REST
+    if failed:
         raise RuntimeError(f"the kernel {block.__name__} failed on a thread, most likely for want of memory")

@@ -1,7 +1,7 @@
 """A batch over several threads: blocks of sentences, each taken by the thread that is free.
 
-The threads are torch's own where they can be had (`team`). Elsewhere, and in a forked child, where OpenMP's
-threads are missing, a few ordinary threads do it: kernels release the interpreter lock.
+The threads are torch's own where they can be had and are not kept busy (`team`). Else, as in a forked child,
+where OpenMP's threads are missing, a few ordinary threads do it: kernels release the interpreter lock.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def blocks_of(batch: int, seconds: float) -> int:
     return min(batch, _BLOCKS_A_THREAD * threads)
 
 
-def run(block: Callable[..., Any], arguments: tuple[Any, ...], blocks: int) -> None:
-    """Call the compiled `block(*arguments, k, blocks)` for each k < blocks: sentences k, k + blocks, …"""
+def run(block: Callable[..., Any], arguments: tuple[Any, ...], blocks: int, seconds: float) -> None:
+    """Call the compiled `block(*arguments, k, blocks)` for each k < blocks, as `blocks_of` cut the batch."""
     if blocks == 1:
         block(*arguments, 0, 1)
         return
     threads = min(torch.get_num_threads(), blocks)
     if team.available():
-        team.run_in_team(block, arguments, blocks, threads)
+        team.run_in_team(block, arguments, blocks, threads, seconds)
         return
     _ensure_helpers(threads - 1)
     job = _Job(lambda k: block(*arguments, k, blocks), blocks)

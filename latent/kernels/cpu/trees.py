@@ -66,12 +66,13 @@ class CpuTrees(TreeKernels):
         s, n, status = _arrays(scores, lengths)
         mu, gap = np.zeros_like(s), np.empty(len(s))
         first, sizes, iterations = (np.zeros(len(s), np.int64) for _ in range(3))
-        words, blocks = s.shape[1] - 1, blocks_of(len(s), _seconds(s, 10.0))
+        words, seconds = s.shape[1] - 1, _seconds(s, 10.0)
+        blocks = blocks_of(len(s), seconds)
         room = -(-len(s) // blocks) * _trees_expected(words)
         while True:
             trees, weights = np.empty((blocks, room, words), np.int16), np.empty((blocks, room))
             given = (self.oracle, s, n, single_root, tol, max_iter, mu, trees, weights)
-            run(sparsemap.sparsemap_block, (*given, first, sizes, gap, iterations, status), blocks)
+            run(sparsemap.sparsemap_block, (*given, first, sizes, gap, iterations, status), blocks, seconds)
             self._check("sparsemap", status, scores, lengths)
             used = np.array([sizes[k::blocks].sum() for k in range(blocks)])
             if used.max() <= room:
@@ -147,7 +148,8 @@ def _trees_expected(words: int) -> int:
 
 def _run(block: Callable[..., Any], arguments: tuple[Any, ...], scores: Array, nanoseconds: float) -> None:
     """Run the block over the batch, on several threads if it is worth it."""
-    run(block, arguments, blocks_of(len(scores), _seconds(scores, nanoseconds)))
+    seconds = _seconds(scores, nanoseconds)
+    run(block, arguments, blocks_of(len(scores), seconds), seconds)
 
 
 TREES: dict[str, TreeKernels] = {
