@@ -2,6 +2,9 @@ r"""A choice of one among K: argmax, softmax, sparsemax and entmax under the nam
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -164,6 +167,17 @@ def _laid_out(columns: Tensor, like: Tensor) -> Tensor:
     return rows.contiguous() if like.is_contiguous() else rows
 
 
+def _for_kernels(scores: Tensor) -> bool:
+    """Whether the rows lie as the CPU kernels want them: anything else is done in plain torch."""
+    fits = scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64)
+    return fits and scores.is_contiguous() and not torch.compiler.is_compiling()
+
+
+@cache
+def _kernels() -> ModuleType:
+    return import_module("latent.kernels.cpu.categorical")
+
+
 def _softmax(scores: Tensor) -> Tensor:
     if scores.shape[1] >= FEW:
         return scores.softmax(1)
@@ -179,6 +193,13 @@ class _Sparsemax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor) -> Tensor:
+        p = _kernels().sparsemax(scores) if _for_kernels(scores) else _Sparsemax.project(scores)
+        ctx.save_for_backward(p)
+        return p
+
+    @staticmethod
+    def project(scores: Tensor) -> Tensor:
+        """The projection in plain torch."""
         x = _columns(scores if scores.dtype == torch.float64 else scores.float())
         x = (x - x.amax(0)).clamp_(min=-1)
         tau, count = torch.full_like(x[0], -1), torch.zeros_like(x[0])
@@ -189,15 +210,16 @@ class _Sparsemax(torch.autograd.Function):
                 break
             count = support
             tau = torch.maximum(tau, tau + (p.sum(0) - 1) / count)
-        p = _laid_out(p.to(scores.dtype), scores)
-        ctx.save_for_backward(p)
-        return p
+        return _laid_out(p.to(scores.dtype), scores)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Subtract the mean over the support, and drop the rest."""
         (p,) = ctx.saved_tensors
+        if _for_kernels(p):
+            derivative: Tensor = _kernels().sparsemax_vjp(p, gradient)
+            return derivative
         support = p > 0
         kept = torch.where(support, gradient, 0)
         mean = kept.sum(1, keepdim=True) / support.sum(1, keepdim=True)
