@@ -3,10 +3,12 @@
 import os
 import socket
 import sys
+from contextlib import suppress
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
+from server import logs
 from server.process import serve, serve_with_workers
 from server.settings import PREFIX, Settings
 
@@ -16,11 +18,16 @@ def main() -> None:
     settings = _settings()
     listener = _listener(settings)
     host, port = listener.getsockname()[:2]
-    print(f"Understory on http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # a disk that is full costs this line, and not the service
+        print(
+            f"Understory on http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True
+        )
     if settings.workers > 1:
         if not settings.threads:
             settings.threads = max(1, (os.cpu_count() or 1) // settings.workers)
-        sys.exit(serve_with_workers(settings, listener))
+        status = serve_with_workers(settings, listener)
+        logs.let_go()
+        sys.exit(status)
     serve(settings, listener)
 
 

@@ -26,6 +26,15 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def let_go() -> None:
+    """Flush the standard streams; one that cannot be written does not fail a process that ends well."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (OSError, ValueError):  # a full disk, or closed
+            setattr(sys, name, None)
+
+
 def set_up(level: str) -> None:
     """Send all logs of this process to standard output; a disk that is full costs log lines, not requests."""
     handler = logging.StreamHandler(sys.stdout)

@@ -37,6 +37,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=int(settings.grace_seconds),
     )
     _Server(config, settings.drain_seconds).run(sockets=[listener])
+    logs.let_go()
 
 
 class _Server(uvicorn.Server):

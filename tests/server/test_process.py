@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.settings import Settings
@@ -40,15 +41,19 @@ def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen
     )
     try:
         url = re.search(r"http://\S+", process.stderr.readline()).group()
-        deadline = time.monotonic() + 300
-        while not ready(url):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until_ready(process, url)
         yield process, url
     finally:
         process.kill()
         process.communicate()
+
+
+def wait_until_ready(process: subprocess.Popen, url: str) -> None:
+    deadline = time.monotonic() + 300
+    while not ready(url):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def ready(url: str) -> bool:
@@ -138,6 +143,41 @@ def test_numbers_of_two_workers_add_up(model_folder: Path) -> None:
         assert counted == {40}
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
+
+
+DEV_FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not DEV_FULL.exists(), reason="needs Linux's /dev/full, a disk that is always full")
+def test_a_disk_that_is_full_costs_log_lines_and_no_requests(model_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with DEV_FULL.open("w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "server"],
+            env=environment(models=model_folder, port=port, log_level="debug", log_text=True),
+            stdout=full,
+            stderr=full,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(process, url)
+        # Far more than the buffers before the disk take.
+        long = {
+            **ASK,
+            "inputs": ["a gripping and funny film " * 8] * 16,
+            "parameters": {"trees": {"return": ["map"]}},
+        }
+        statuses = [
+            httpx.post(f"{url}/v1/predict", json=asked, timeout=60).status_code
+            for asked in [ASK, long] * 10 + [{"model": "x", "inputs": ["a"]}, ASK]
+        ]
+        assert statuses == [200] * 20 + [404, 200]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _rest(connection: socket.socket) -> bytes:
