@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.openapi = partial(_document, app)  # type: ignore[method-assign]
     app.state.settings = settings
+    app.state.record = lambda jobs: None
     app.include_router(routes.router)
     app.include_router(operation.router)
     app.include_router(pages.router)
@@ -54,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.trace:
         from server.tracing import trace  # an extra: opentelemetry
 
-        trace(app)
+        app.state.record = trace(app)
     return app
 
 

@@ -38,6 +38,11 @@ class Job:
     missing: int
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
+    batch_items: int = 0
+    batch_tokens: int = 0
+    """Of the largest batch that one of its items went with."""
+    since: float = field(default_factory=time.perf_counter)
+    ended: float = 0.0
 
     @property
     def dropped(self) -> bool:
@@ -223,6 +228,7 @@ class Batcher:
 
 def _deliver(batch: list[Work], results: Results | Exception, start: float, seconds: float) -> None:
     """Hand results to their jobs; runs on the event loop, where the futures live."""
+    _note(batch, start, seconds)
     for position, work in enumerate(batch):
         job = work.job
         if job.dropped:
@@ -233,7 +239,16 @@ def _deliver(batch: list[Work], results: Results | Exception, start: float, seco
         for of_model, found in zip(job.results, results, strict=True):
             of_model[work.index] = found[position]
         job.missing -= 1
-        job.queue_seconds = max(job.queue_seconds, start - work.since)
-        job.inference_seconds += seconds
         if not job.missing:
             job.future.set_result([[one for one in row if one is not None] for row in job.results])
+
+
+def _note(batch: list[Work], start: float, seconds: float) -> None:
+    """Tell each job of the batch, once however many of its items are in it."""
+    tokens = sum(work.item.words for work in batch)
+    for job in {id(work.job): work.job for work in batch}.values():
+        job.queue_seconds = max(job.queue_seconds, start - job.since)
+        job.inference_seconds += seconds
+        job.batch_items = max(job.batch_items, len(batch))
+        job.batch_tokens = max(job.batch_tokens, tokens)
+        job.ended = start + seconds

@@ -253,6 +253,7 @@ async def _run(
         "queue_seconds": round(max(job.queue_seconds for job in jobs), 6),
         "inference_seconds": round(sum(job.inference_seconds for job in jobs), 6),
     }
+    request.app.state.record(jobs)
     found = {
         place: _predictions(results)
         for group, job in zip(groups, jobs, strict=True)
