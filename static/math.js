@@ -11,9 +11,9 @@ function load() {
   return loading;
 }
 
-/** An element that shows the LaTeX source until the formula is set. */
+/** An element that shows the LaTeX source until the formula is set; a long one scrolls in it, by the keyboard too. */
 export function formula(latex) {
-  const element = h("span", { class: "formula" }, h("code", {}, latex));
+  const element = h("span", { class: "formula", role: "group", "aria-label": "Formula", tabindex: 0 }, h("code", {}, latex));
   load().then((temml) => temml.render(latex, element, { displayMode: true, throwOnError: true }))
     .catch(() => element.replaceChildren(h("code", {}, latex)));
   return element;

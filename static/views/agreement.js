@@ -18,7 +18,7 @@ export function render(container, result) {
     return;
   }
   const names = [...models.map(({ id }) => id), ...Object.keys(BASELINES)];
-  container.replaceChildren(h("div", { class: "matrices" }, Object.entries(MEASURES).map(([measure, { title: text, note }]) =>
+  container.replaceChildren(h("div", { class: "matrices agreements" }, Object.entries(MEASURES).map(([measure, { title: text, note }]) =>
     h("section", { class: "card" }, h("h3", {}, text), h("p", { class: "quiet" }, note),
       h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": `Agreement of ${text}` },
         matrix(names, agreementOf(result, models, measure), text))))));
@@ -48,11 +48,13 @@ function agreementOf({ agreement }, models, measure) {
 const headsOf = (tree) => (Array.isArray(tree) ? tree : tree.trees.map.heads);
 const marginalsOf = (tree) => (Array.isArray(tree) ? arcsOf(tree) : arcsUnder(tree, "marginals"));
 
+const DEEPEST = 45; // % of the colour in a cell of full agreement: as much as the figure on it can be read on, in both themes
+
 function matrix(names, agreement, caption) {
   const cell = (a, b) => {
     const share = agreement(a, b);
     if (share === null || share === undefined) return h("td", {}, "–");
-    return h("td", { class: a === b ? "share-cell self" : "share-cell", style: { "--share": `${Math.round(share * 55)}%` } }, percent(share));
+    return h("td", { class: a === b ? "share-cell self" : "share-cell", style: { "--share": `${Math.round(share * DEEPEST)}%` } }, percent(share));
   };
   return h("table", { class: "agreement" }, h("caption", { class: "sr-only" }, caption),
     h("thead", {}, h("tr", {}, h("td", {}), names.map((name) => h("th", { scope: "col" }, name)))),

@@ -56,5 +56,5 @@ function canvas(a, b, index, side, threshold) {
       h("span", { class: "diff-key only-a" }, `only A, above: ${onlyA.length}`),
       h("span", { class: "diff-key only-b" }, `only B, below: ${onlyB.length}`),
       h("span", { class: "quiet" }, `${percent(shared.length / Math.max(1, shared.length + onlyA.length))} of A's arcs are B's too`)),
-    h("div", { class: "scroller", role: "region", "aria-label": label }, arcDiagram(tokens, drawn, { label })));
+    h("div", { class: "scroller", role: "region", "aria-label": label, tabindex: drawn.length > 0 ? null : 0 }, arcDiagram(tokens, drawn, { label })));
 }

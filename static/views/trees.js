@@ -100,6 +100,7 @@ function mixture(model, sentence, label, { threshold, maxWidth }) {
   return h("figure", { class: "mixture" },
     caption(model, "sparsemap", h("span", { class: "quiet" }, size === 1 ? "one tree is enough" : `a mixture of ${plural(size, "tree")}`)),
     scroller(arcRows(sentence.tokens, union, { label: `${label}: SparseMAP`, maxWidth }), label),
+    union.length === 0 && h("p", { class: "quiet" }, `No arc has ${percent(threshold)} of the mixture: many trees share it.`),
     support.length > 1 && supportTrees(support, sentence.tokens, label, maxWidth / SMALL));
 }
 
@@ -128,6 +129,6 @@ const supportTree = ({ heads, weight }, tokens, label, maxWidth) =>
     h("span", { class: "share-bar", "aria-hidden": "true" }, h("span", { style: { width: `${weight * 100}%` } })),
     scroller(arcRows(tokens, above(arcsOf(heads), "sparsemap"), { label: `${label}: tree of weight ${percent(weight)}`, maxWidth }), label));
 
-/** Long sentences scroll inside their figure, so the page itself never does. */
+/** Long sentences scroll inside their figure, so the page itself never does; the keyboard gets there by its arcs, or without. */
 const scroller = (rows, label) =>
-  h("div", { class: "scroller", role: "region", "aria-label": `Diagram of ${label}` }, rows);
+  h("div", { class: "scroller", role: "region", "aria-label": `Diagram of ${label}`, tabindex: rows.some(({ drawn }) => drawn.arcs.length > 0) ? null : 0 }, rows);

@@ -18,6 +18,8 @@ PLACES = {
     "difference": (f"{BENCH}&view=difference", "#view .difference"),
     "matrix": (f"{BENCH}&view=matrix", "#view .matrix"),
     "agreement": (f"{BENCH}&view=agreement", "#view .agreement"),
+    "agreement of all": ("/#task=sst&text=Dull&view=agreement", "#view .agreement"),
+    "no arc is heavy enough": (f"{BENCH}&threshold=0.99", "#view .mixture"),
     "table": (f"{BENCH}&view=table", "#view .table-box"),
     "start": ("/", "#field-text"),
     "pair": (PAIR, "#view .main-figure"),
@@ -62,6 +64,19 @@ def test_axe_finds_nothing_in_the_dialog(browser: Browser, fake: Fake, theme: st
         settle(page)
         found = Axe().run(page, options=RULES)
         assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("place", ["model", "no arc is heavy enough"])
+def test_what_is_too_wide_scrolls_by_the_keyboard_too(page: Page, place: str) -> None:
+    page.set_viewport_size({"width": 130, "height": 740})
+    visit(page, place)
+    scrolling = """() => [...document.querySelectorAll(".scroller, .formula, .table-box")]
+        .filter((each) => each.scrollWidth > each.clientWidth)"""
+    assert page.evaluate(f"({scrolling})().length") > 0
+    stuck = page.evaluate(f"""({scrolling})()
+        .filter((each) => each.tabIndex < 0 && !each.querySelector("[tabindex='0'], a, button"))
+        .map((each) => each.outerHTML)""")
+    assert stuck == []
 
 
 def press_until(page: Page, key: str, found: str, most: int = 60) -> None:
