@@ -1,4 +1,7 @@
-"""The service under load, beside the bare model and other servers: `python benchmarks/service.py --help`.
+"""The service under load, beside the bare model and other servers: `python benchmarks/service.py [--quick]`.
+
+All figures in one run of less than ten minutes, written as JSON and as a Markdown table; LitServe is measured
+where it is installed (`pip install litserve`). `service_memory.py` has the memory over many requests.
 
 Every server runs alone on one core and the clients on another, so that all share the same cores in turn; the
 figures are ratios within one run. The clients speak HTTP over plain sockets: a full client library costs more
@@ -7,18 +10,24 @@ than the service itself, and would be what is measured.
 
 import argparse
 import asyncio
+import http.client
 import json
 import multiprocessing
 import os
+import platform
 import re
 import statistics
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8765
@@ -53,9 +62,13 @@ def sentences(data: Path | None) -> list[str]:
     return [" ".join(words[(i + j) % len(words)] for j in range(4 + i * 7 % 34)) for i in range(2000)]
 
 
+class NotStartedError(RuntimeError):
+    """A server that ended before it was ready."""
+
+
 @dataclass
 class Load:
-    """What came back."""
+    """What came back; status 0 is a connection closed without an answer."""
 
     seconds: float = 0.0
     statuses: dict[int, int] = field(default_factory=dict)
@@ -96,17 +109,17 @@ async def client(load: Load, bodies: list[bytes], offset: int, until: float) -> 
     writer.close()
 
 
-async def _hammer(clients: int, seconds: float, bodies: list[bytes]) -> Load:
+async def _hammer(clients: int, seconds: float, bodies: list[bytes], shift: int) -> Load:
     load, start = Load(), time.perf_counter()
-    await asyncio.gather(*(client(load, bodies, 7 * i, start + seconds) for i in range(clients)))
+    await asyncio.gather(*(client(load, bodies, shift + 7 * i, start + seconds) for i in range(clients)))
     load.seconds = time.perf_counter() - start
     return load
 
 
-def hammer(clients: int, seconds: float, bodies: list[bytes]) -> Load:
-    """So many clients at once, each asking again as soon as it is answered."""
+def hammer(clients: int, seconds: float, bodies: list[bytes], shift: int = 0) -> Load:
+    """So many clients at once, each asking again as soon as it is answered, from some request on."""
     os.sched_setaffinity(0, {CLIENT_CPU})
-    return asyncio.run(_hammer(clients, seconds, bodies))
+    return asyncio.run(_hammer(clients, seconds, bodies, shift))
 
 
 @contextmanager
@@ -129,12 +142,12 @@ def serving(*command: str, **environment: str):
     )
     try:
         while True:
+            if process.poll() is not None or time.perf_counter() > start + 300:
+                raise NotStartedError(f"{' '.join(command)} did not start; is port {PORT} free?")
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{PORT}/readyz", timeout=5).close()
                 break
             except OSError:
-                if process.poll() is not None or time.perf_counter() > start + 300:
-                    raise SystemExit(f"{' '.join(command)} did not start") from None
                 time.sleep(0.05)
         yield process, time.perf_counter() - start
     finally:
@@ -177,74 +190,176 @@ def bare(path: Path, texts: list[str], seconds: float, answers) -> None:
     answers.put((rates, statistics.median(alone)))
 
 
+def probe(seconds: float, answers) -> None:
+    """Ask `/livez` every 20 ms on one connection; gives the latencies."""
+    os.sched_setaffinity(0, {CLIENT_CPU})
+    latencies, until = [], time.perf_counter() + seconds
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    while time.perf_counter() < until:
+        start = time.perf_counter()
+        connection.request("GET", "/livez")
+        connection.getresponse().read()
+        latencies.append(time.perf_counter() - start)
+        time.sleep(0.02)
+    answers.put(sorted(latencies))
+
+
+def apart(work: Callable[..., None], *arguments: object) -> Callable[[], Any]:
+    """Start work in a process of its own; returns what waits for its answer."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=work, args=(*arguments, answers))
+    process.start()
+
+    def answer() -> Any:
+        found = answers.get(timeout=600)
+        process.join()
+        return found
+
+    return answer
+
+
 def resident(process: subprocess.Popen) -> float:
     """MiB that a server holds."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, default=ROOT / "models")
-    parser.add_argument("--model", default="sst-marginals")
-    parser.add_argument("--seconds", type=float, default=5, help="length of each measurement")
-    parser.add_argument("--overload", type=float, default=10, help="seconds at twice the saturating load")
-    parser.add_argument("--requests", type=int, default=3000, help="requests for the memory figure")
-    parser.add_argument("--data", type=Path, default=os.environ.get("UNDERSTORY_DATA"))
-    asked = parser.parse_args()
-    texts = sentences(Path(asked.data) if asked.data else None)
-    bodies = [json.dumps({"model": asked.model, "inputs": [text]}).encode() for text in texts]
-    path = asked.models / asked.model / "model.safetensors"
+@dataclass
+class Run:
+    """What is measured on, and how long each measurement takes."""
 
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    worker = context.Process(target=bare, args=(path, texts, asked.seconds, answers))
-    worker.start()
-    rates, alone = answers.get(timeout=600)
-    worker.join()
-    best = max(rates.values())
-    report: dict[str, object] = {
-        "bare model, sentences/s by batch size": {size: round(rate) for size, rate in rates.items()},
-        "bare model, one sentence, median ms": round(alone * 1e3, 2),
+    path: Path
+    bodies: list[bytes]
+    seconds: float
+    overload: float
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"UNDERSTORY_MODELS": str(self.path.parent.parent), "UNDERSTORY_WATCH_SECONDS": "0"}
+
+
+def measure_service(run: Run) -> dict[str, float]:
+    """One client, then 64, with `/livez` asked beside them."""
+    with serving("-m", "server", **run.settings) as (_, ready):
+        hammer(8, 1, run.bodies)
+        one = hammer(1, run.seconds, run.bodies)
+        alive = apart(probe, run.seconds + 2)  # it takes a moment to start
+        many = hammer(64, run.seconds + 2, run.bodies)
+        livez = alive()
+    return {
+        "ready_s": ready,
+        "one_client_median_ms": one.quantile(0.5) * 1e3,
+        "one_client_p99_ms": one.quantile(0.99) * 1e3,
+        "requests_per_s": many.rate,
+        "livez_under_load_p99_ms": livez[int(0.99 * (len(livez) - 1))] * 1e3,
+        "livez_under_load_max_ms": livez[-1] * 1e3,
     }
 
-    service = {"UNDERSTORY_MODELS": str(asked.models), "UNDERSTORY_WATCH_SECONDS": "0"}
-    with serving("-m", "server", **service) as (process, ready):
-        report["service: ready after s"] = round(ready, 2)
-        hammer(8, 1, bodies)
-        one = hammer(1, asked.seconds, bodies)
-        many = hammer(64, asked.seconds, bodies)
-        before, done = resident(process), 0
-        while done < asked.requests:
-            done += sum(hammer(64, 2, bodies).statuses.values())
-        report |= {
-            "service: one client, median ms": round(one.quantile(0.5) * 1e3, 2),
-            "service: one client, allowed ms (1.3 x bare + 2)": round(alone * 1300 + 2, 2),
-            "service: one client, p99 ms": round(one.quantile(0.99) * 1e3, 2),
-            "service: 64 clients, requests/s": round(many.rate),
-            "service: of the bare model's best (goal 0.8)": round(many.rate / best, 2),
-            f"service: memory after {done} more requests / before (goal 1.05)": round(
-                resident(process) / before, 3
-            ),
-        }
-    with serving("-m", "server", **service, UNDERSTORY_MAX_QUEUE="32") as _:
-        hammer(8, 1, bodies)
-        over = hammer(128, asked.overload, bodies)
-        report["overload, 128 clients, queue of 32: statuses"] = over.statuses
-        report["overload: p99 of accepted, ms"] = round(over.quantile(0.99) * 1e3, 1)
-    print(json.dumps(report, indent=2), flush=True)
-    report = {}
-    for name in ("plain", "litserve"):
-        try:
-            with serving("benchmarks/service_rivals.py", name, str(path), str(PORT)) as _:
-                hammer(8, 1, bodies)
-                rival = hammer(64, asked.seconds, bodies)
-        except SystemExit as error:
-            report[f"{name}: not measured"] = str(error)
-            continue
-        report[f"{name}: 64 clients, requests/s, statuses"] = [round(rival.rate), rival.statuses]
-        report[f"service / {name}"] = round(many.rate / max(rival.rate, 1e-9), 2)
-    print(json.dumps(report, indent=2))
+
+def measure_overload(run: Run, rate: float) -> dict[str, object]:
+    """Twice the saturating clients, on a queue short enough to fill."""
+    queue = 32
+    with serving("-m", "server", **run.settings, UNDERSTORY_MAX_QUEUE=str(queue)):
+        hammer(8, 1, run.bodies)
+        load = hammer(128, run.overload, run.bodies)
+    return {
+        "seconds": run.overload,
+        "statuses": {str(status): count for status, count in sorted(load.statuses.items())},
+        "accepted_p99_ms": load.quantile(0.99) * 1e3,
+        "queue_limit_ms": queue / rate * 1e3,  # what a full queue takes at the saturated rate
+    }
+
+
+def measure_rival(run: Run, name: str) -> dict[str, object]:
+    """The same model behind another server."""
+    try:
+        with serving("benchmarks/service_rivals.py", name, str(run.path), str(PORT)):
+            hammer(8, 1, run.bodies)
+            load = hammer(64, run.seconds, run.bodies)
+    except NotStartedError as error:
+        return {"not_measured": str(error)}
+    if set(load.statuses) != {200}:
+        return {"not_measured": f"it answered {load.statuses}"}
+    return {"requests_per_s": load.rate, "statuses": {str(k): v for k, v in load.statuses.items()}}
+
+
+def table(report: dict[str, Any]) -> str:
+    """Write the figures beside their goals."""
+    bare, service, over = report["bare"], report["service"], report["overload"]
+    best, rate = max(bare["sentences_per_s"].values()), service["requests_per_s"]
+    limit = 3 * service["one_client_p99_ms"] + over["queue_limit_ms"]
+    others = {status: count for status, count in over["statuses"].items() if status not in {"200", "429"}}
+    rows = [
+        ("64 clients: of the bare model's best offline rate", f"{rate / best:.2f}", "≥ 0.8"),
+        *(_rival_row(name, goal, rate, report[name]) for name, goal in (("plain", 3), ("litserve", 1))),
+        (
+            "one client: median latency",
+            f"{service['one_client_median_ms']:.1f} ms",
+            f"≤ {1.3 * bare['alone_median_ms'] + 2:.1f} ms",
+        ),
+        ("ready after", f"{service['ready_s']:.1f} s", "≤ 5 s"),
+        ("`/livez` under 64 clients: slowest", f"{service['livez_under_load_max_ms']:.0f} ms", "≤ 50 ms"),
+        (f"overload, {over['seconds']:.0f} s: answers", f"{over['statuses']}", "200 and 429 only"),
+        ("overload: answers of another status", f"{sum(others.values())}", "0"),
+        ("overload: p99 of what was accepted", f"{over['accepted_p99_ms']:.0f} ms", f"≤ {limit:.0f} ms"),
+    ]
+    lines = ["| what | figure | goal |", "|---|--:|--:|"]
+    return "\n".join(lines + [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows])
+
+
+def _rival_row(name: str, goal: int, rate: float, rival: dict[str, Any]) -> tuple[str, str, str]:
+    figure = f"{rate / rival['requests_per_s']:.1f} ×" if rival.get("requests_per_s") else "not measured"
+    return (f"64 clients: beside {RIVALS[name]}", figure, f"≥ {goal} ×")
+
+
+RIVALS = {"plain": "a plain FastAPI route", "litserve": "LitServe with batching"}
+
+
+def where() -> dict[str, str]:
+    """When, on what, and with which versions."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": commit.stdout.strip(),
+        "processor": model[1] if model else platform.processor(),
+        "cores": str(len(CPUS)),
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numba", "fastapi", "uvicorn")},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", type=Path, default=ROOT / "models")
+    parser.add_argument("--model", default="sst-marginals")
+    parser.add_argument("--quick", action="store_true", help="a minute or two, rough")
+    parser.add_argument("--data", type=Path, default=os.environ.get("UNDERSTORY_DATA"))
+    parser.add_argument("--out", type=Path, default=Path("service.json"), help="and .md beside it")
+    asked = parser.parse_args()
+    texts = sentences(Path(asked.data) if asked.data else None)
+    run = Run(
+        path=asked.models / asked.model / "model.safetensors",
+        bodies=[json.dumps({"model": asked.model, "inputs": [text]}).encode() for text in texts],
+        seconds=2 if asked.quick else 15,
+        overload=4 if asked.quick else 60,
+    )
+    rates, alone = apart(bare, run.path, texts, run.seconds)()
+    report: dict[str, Any] = {
+        **where(),
+        "model": asked.model,
+        "bare": {"sentences_per_s": rates, "alone_median_ms": alone * 1e3},
+    }
+    report["service"] = measure_service(run)
+    report["overload"] = measure_overload(run, report["service"]["requests_per_s"])
+    report |= {name: measure_rival(run, name) for name in RIVALS}
+    asked.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    asked.out.with_suffix(".md").write_text(table(report) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=2), table(report), sep="\n\n")
 
 
 if __name__ == "__main__":

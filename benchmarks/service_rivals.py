@@ -12,7 +12,7 @@ from latent.nn import checkpoint
 from latent.text import tokenize
 from server.answers import prediction
 from server.predictor import Item, predict
-from server.schemas import STRUCTURE_NAMES, PredictRequest, TreeParameters
+from server.schemas import STRUCTURE_NAMES, Parameters, PredictRequest
 
 WANTED = frozenset(STRUCTURE_NAMES)
 
@@ -20,7 +20,7 @@ WANTED = frozenset(STRUCTURE_NAMES)
 def answer(classifier, items: list[Item]) -> list[dict]:
     found = predict(classifier, items, WANTED)
     pairs = zip(items, found, strict=True)
-    return [{"data": [prediction(classifier.labels, item, one, TreeParameters())]} for item, one in pairs]
+    return [{"data": [prediction(classifier.labels, item, one, Parameters())]} for item, one in pairs]
 
 
 def plain(path: str, port: int) -> None:
