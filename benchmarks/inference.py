@@ -9,21 +9,17 @@ dill` and nltk suffice.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import math
-import os
-import platform
-import subprocess
 import time
 import warnings
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from machine import environment, installed
 from torch import Tensor
 
 from latent.structures import Categorical, ProjectiveTree
@@ -122,13 +118,6 @@ def lp_sparsemap_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]
 
 
 PEERS = {"torch-struct": torch_struct_calls, "supar": supar_calls, "lp-sparsemap": lp_sparsemap_calls}
-
-
-def installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def least_times(calls: dict[str, Call], seconds: float) -> dict[str, float]:
@@ -252,22 +241,6 @@ def sparsemax() -> dict[str, dict[str, float]]:
     return results
 
 
-def environment() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    names = ("torch", "numba", "torch-struct", "supar", "lp-sparsemap", "entmax")
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "cpu": f"{cpu}, {os.cpu_count()} cores",
-        "load": os.getloadavg()[0],
-        "clock": CLOCK.__name__,
-        "python": platform.python_version(),
-        "versions": {name: installed(name) for name in names},
-        "commit": head.stdout.strip(),
-    }
-
-
 def table(results: dict[str, Any]) -> str:
     """The grid at scale 1 and the most threads, as Markdown: our time, and how many times faster than each
     peer."""
@@ -299,7 +272,8 @@ def main() -> None:
     if options.cpu_time:
         global CLOCK
         CLOCK = time.process_time
-    results: dict[str, Any] = {"environment": environment()}
+    packages = ("torch", "numba", "torch-struct", "supar", "lp-sparsemap", "entmax")
+    results: dict[str, Any] = {"environment": {**environment(packages), "clock": CLOCK.__name__}}
     results["grid"] = grid(options.quick, options.cpu_time, options.seconds)
     results |= {"growth exponent": growth(), "sparsemap, small scores": small_scores()}
     if installed("entmax"):

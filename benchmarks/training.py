@@ -1,21 +1,24 @@
 """What a training step costs with each estimator, as a ratio to the step without trees, in one run.
 
-    python benchmarks/training.py --batch 32 64 --threads 2
+    python benchmarks/training.py --out benchmarks/training.json
 
 The steps of all estimators are interleaved, so that a busy machine slows all of them alike; each figure is a
-median. Sentences have the lengths of the Stanford Sentiment Treebank where UNDERSTORY_DATA has it, and
-lengths drawn around 19 words where it has not; words are random.
+median. Models have the sizes of the trainer's defaults. Sentences have the lengths of the Stanford Sentiment
+Treebank where UNDERSTORY_DATA has it, and lengths drawn around 19 words where it has not; words are random.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
+from machine import environment
 
 from latent.estimators import ESTIMATORS
 from latent.nn.checkpoint import CLASSIFIERS
@@ -26,6 +29,8 @@ from trainer.tasks import DataError
 from trainer.tasks.sst import Sst
 
 WORDS = 8000
+WARM_UP = 3
+HIDDEN = {"sentence": 100, "pair": 200}
 
 
 class Contender:
@@ -69,30 +74,42 @@ def batches(kind: str, size: int, rng: np.random.Generator) -> Iterator[tuple[li
             yield items, torch.from_numpy(rng.integers(0, 3, len(group)))
 
 
+def medians(kind: str, size: int, names: list[str], steps: int) -> dict[str, float]:
+    """Milliseconds of a step with each estimator."""
+    contenders = {name: Contender(kind, name, HIDDEN[kind]) for name in names}
+    feed = batches(kind, size, np.random.default_rng(0))
+    for _ in range(steps + WARM_UP):
+        items, labels = next(feed)
+        for contender in contenders.values():
+            contender.step(items, labels)
+    return {name: 1e3 * statistics.median(c.times[WARM_UP:]) for name, c in contenders.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kind", choices=tuple(CLASSIFIERS), default="sentence")
+    parser.add_argument("--kinds", nargs="*", choices=tuple(HIDDEN), default=list(HIDDEN))
     parser.add_argument(
         "--estimators", nargs="*", default=[n for n, e in ESTIMATORS.items() if not e.categorical_only]
     )
     parser.add_argument("--batch", nargs="*", type=int, default=[32, 64])
-    parser.add_argument("--hidden", type=int, default=100)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     names = ["none", *(name for name in options.estimators if name != "none")]
-    for size in options.batch:
-        contenders = {name: Contender(options.kind, name, options.hidden) for name in names}
-        feed = batches(options.kind, size, np.random.default_rng(0))
-        for _ in range(options.steps + 3):
-            items, labels = next(feed)
-            for contender in contenders.values():
-                contender.step(items, labels)
-        medians = {name: statistics.median(c.times[3:]) for name, c in contenders.items()}
-        print(f"\n{options.kind}s, batch {size}, {options.threads} threads")
-        for name, seconds in medians.items():
-            print(f"  {name:<20}{1e3 * seconds:8.1f} ms {seconds / medians['none']:6.2f} x")
+    results = {**environment(("torch", "numba")), "threads": options.threads, "steps": options.steps}
+    columns = {
+        f"{kind}s, batch {size}": medians(kind, size, names, options.steps)
+        for kind in options.kinds
+        for size in options.batch
+    }
+    print(f"| estimator | {' | '.join(columns)} |\n|---|{'--:|' * len(columns)}")
+    for name in names:
+        cells = [f"{ms[name]:.1f} ms, {ms[name] / ms['none']:.2f} ×" for ms in columns.values()]
+        print(f"| `{name}` | {' | '.join(cells)} |")
+    if options.out:
+        options.out.write_text(json.dumps({**results, "milliseconds": columns}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
