@@ -29,8 +29,9 @@ def _fail_at_three(seen, k, blocks):  # type: ignore[no-untyped-def]
 
 @pytest.fixture
 def two_threads(monkeypatch):
-    monkeypatch.setattr(team, "REST", 0.0)
     monkeypatch.setattr(team, "_rests_until", 0.0)
+    monkeypatch.setattr(team, "_rest", 0.0)
+    monkeypatch.setattr(team, "SHORT_REST", 0.0)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -70,12 +71,27 @@ def test_a_kernel_that_fails_in_a_team_is_an_error():
 
 
 @pytest.mark.skipif(not team._found(), reason="this build of torch does not use GNU OpenMP")
-def test_a_team_that_was_kept_waiting_rests(monkeypatch):
-    now = iter([10.0, 10.5, 10.6, 11.4, 11.6])
+def test_a_team_that_is_kept_waiting_rests_longer_each_time(monkeypatch):
+    now = [10.0]
     monkeypatch.setattr(team, "_rests_until", 0.0)
-    monkeypatch.setattr(team, "monotonic", lambda: next(now))
-    team.run_in_team(_visit, (np.zeros(9), np.zeros(3, np.int64)), 3, 2, 1e-3)  # half a second for that
-    assert [team.available() for _ in range(3)] == [False, False, True]
+    monkeypatch.setattr(team, "_rest", team.SHORT_REST)
+    monkeypatch.setattr(team, "monotonic", lambda: now[0])
+
+    def rest_after_a_call_that_lasts(seconds):
+        ends = iter([now[0], now[0] + seconds])
+        monkeypatch.setattr(team, "monotonic", lambda: next(ends))
+        team.run_in_team(_visit, (np.zeros(9), np.zeros(3, np.int64)), 3, 2, 1e-3)
+        now[0] += seconds
+        monkeypatch.setattr(team, "monotonic", lambda: now[0])
+        available = team.available()
+        rest = team._rests_until - now[0]
+        now[0] += max(rest, 0)
+        assert team.available()
+        return 0 if available else rest
+
+    rests = [rest_after_a_call_that_lasts(seconds) for seconds in (0.5, 0.5, 0.5, 0.001, 0.5)]
+    assert rests == pytest.approx([0.02, 0.04, 0.08, 0, 0.08])
+    assert max(rest_after_a_call_that_lasts(0.5) for _ in range(20)) == pytest.approx(team.LONG_REST)
 
 
 @pytest.mark.parametrize("tree", STRUCTURES, ids=repr)

@@ -4,7 +4,8 @@ Threads of another pool would compete with torch's for the cores: those spin for
 operation, and waking a sleeping one takes longer than the best trees of a small batch.
 
 A call returns when every thread of the team has come by, even if there was nothing left to do for it. Where
-other programs keep a thread off its core that takes milliseconds, so after such a call the team rests.
+a thread sleeps, or other programs keep it off its core, that takes milliseconds, so after such a call the
+team rests: for a moment, and twice as long each time that it happens again.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ _WORD = ir.IntType(64)
 _STATUS = ir.IntType(32)
 STALLED = 2e-3
 """Seconds by which a call outlasts its work if a thread was missing."""
-REST = 1.0
-"""Seconds for which the team then stays away."""
+SHORT_REST, LONG_REST = 0.02, 2.0
+"""Seconds for which the team then stays away: the first time, and at most."""
 _forked = False
+_rest = SHORT_REST
 _rests_until = 0.0
 
 
@@ -155,10 +157,12 @@ def run_in_team(block: Any, arguments: tuple[Any, ...], blocks: int, threads: in
 
     `seconds` is about how long one thread would take.
     """
-    global _rests_until
+    global _rest, _rests_until
     start = monotonic()
     failed = _run(_address(block, arguments), arguments, blocks, threads)
     if (end := monotonic()) > start + 4 * seconds + STALLED:
-        _rests_until = end + REST
+        _rests_until, _rest = end + _rest, min(2 * _rest, LONG_REST)
+    else:
+        _rest = max(_rest / 2, SHORT_REST)
     if failed:
         raise RuntimeError(f"the kernel {block.__name__} failed on a thread, most likely for want of memory")
