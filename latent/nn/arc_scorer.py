@@ -81,14 +81,11 @@ class _FusedScores(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         exponentials, weight, lengths = ctx.saved_tensors
-        batch, size = len(lengths), weight.numel()
         to_ends = torch.zeros_like(exponentials)
-        saturation = exponentials.new_zeros(batch, size)
-        tensors = (gradient.contiguous(), exponentials, lengths, to_ends, saturation)
-        _run(arc_scores.backward, tensors, 2 * gradient.numel() * size / _TERMS_PER_SECOND)
-        to_ends *= 4 * weight.repeat(2)
-        total = gradient.masked_fill(~arc_mask(lengths, gradient.shape[-1]), 0.0).sum()
-        return to_ends, total - 2 * saturation.sum(0), None
+        to_weight = exponentials.new_zeros(len(lengths), len(weight))
+        tensors = (gradient.contiguous(), exponentials, weight.contiguous(), lengths, to_ends, to_weight)
+        _run(arc_scores.backward, tensors, 2 * gradient.numel() * len(weight) / _TERMS_PER_SECOND)
+        return to_ends, to_weight.sum(0), None
 
 
 def _run(block: Any, tensors: Sequence[Tensor], seconds: float) -> None:

@@ -53,14 +53,24 @@ def forward(ends, weight, lengths, scores, start, step):  # type: ignore[no-unty
 
 
 @compiled
-def backward(gradients, ends, lengths, to_ends, to_weight, start, step):  # type: ignore[no-untyped-def]
-    """Add up Σ g q (1 - q) for each end, and Σ g q for each sentence, over the arcs with a gradient."""
-    size = to_weight.shape[1]
+def _weigh(row, weight):  # type: ignore[no-untyped-def]
+    """Multiply by 4 v, which all terms of an end's gradient share."""
+    four = row.dtype.type(4)
+    for k in range(weight.size):
+        row[k] *= four * weight[k]
+
+
+@compiled
+def backward(gradients, ends, weight, lengths, to_ends, to_weight, start, step):  # type: ignore[no-untyped-def]
+    """Add up the gradient of both ends, and of each sentence for the weight, over the arcs that have one."""
+    size = weight.size
     for b in range(start, lengths.size, step):
+        total = weight.dtype.type(0)
         for i in range(lengths[b] + 1):
             for j in range(1, lengths[b] + 1):
                 gradient = gradients[b, i, j]
                 if i != j and gradient != 0:
+                    total += gradient
                     _add_gradients(
                         gradient,
                         ends[b, i, :size],
@@ -69,3 +79,8 @@ def backward(gradients, ends, lengths, to_ends, to_weight, start, step):  # type
                         to_ends[b, j, size:],
                         to_weight[b],
                     )
+        for i in range(lengths[b] + 1):
+            _weigh(to_ends[b, i, :size], weight)
+            _weigh(to_ends[b, i, size:], weight)
+        for k in range(size):  # tanh = 1 - 2 q
+            to_weight[b, k] = total - to_weight[b, k] - to_weight[b, k]
