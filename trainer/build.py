@@ -107,15 +107,17 @@ def training_record(task: Task, splits: Splits, options: FitOptions) -> dict[str
     return {
         "task": task.name,
         "examples": {name: len(getattr(splits, name)) for name in ("train", "dev", "test")},
-        "options": {
-            "task": {key: value for key, value in plain(task).items() if key != "data"},
-            "model": {
-                **plain(options.model),
-                "vectors": [path.name for path in options.model.vectors],
-            },
-            "training": plain(options.training),
-        },
+        "options": options_record(task, options),
         "commit": _commit(),
+    }
+
+
+def options_record(task: Task, options: FitOptions) -> dict[str, Any]:
+    """Return all options as JSON content, without the folders of this machine."""
+    return {
+        "task": {key: value for key, value in plain(task).items() if key != "data"},
+        "model": {**plain(options.model), "vectors": [path.name for path in options.model.vectors]},
+        "training": plain(options.training),
     }
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from latent.nn.checkpoint import Checkpoint, load, save
 from trainer.evaluate import Report, evaluate
-from trainer.fit import Run, fit
+from trainer.fit import Run, fit, timing
 from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
 from trainer.tasks import Splits, Task
 from trainer.tasks.snli import Snli
@@ -197,7 +197,7 @@ def make_card(
         "commit": training["commit"],
         "epoch": run.metrics["epoch"],
         "curve": run.metrics["curve"],
-        **_times(recipe, run),
+        **timing(recipe.training, run.metrics),
         "trained_structure": test.trained,
         "accuracy": {"dev": dev.accuracy, "test": test.accuracy},
         "trees": test.trees,
@@ -215,16 +215,6 @@ def note(recipe: Recipe, examples: int) -> str:
         "compare these models with each other, not with published numbers."
     )
     return f"{part} {recipe.note}".strip()
-
-
-def _times(recipe: Recipe, run: Run) -> dict[str, Any]:
-    """Return what an epoch and a step took: of a single thread its processor time, else the clock's."""
-    kind = "processor_" if recipe.training.threads == 1 else ""
-    return {
-        "timing": "processor time of one thread" if kind else "wall-clock time",
-        "seconds_per_epoch": run.metrics[f"{kind}seconds_per_epoch"],
-        "seconds_per_step": run.metrics[f"{kind}seconds_per_step"],
-    }
 
 
 def total_bytes(folders: Sequence[Path]) -> int:

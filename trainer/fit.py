@@ -24,7 +24,7 @@ from trainer.build import build, describe, training_record
 from trainer.callbacks import EpochLines, KeepBest, SaveState
 from trainer.data import BatchSampler, Loader, item_length
 from trainer.learner import Learner, label_weights
-from trainer.options import FitOptions
+from trainer.options import FitOptions, TrainingOptions
 from trainer.run_folder import Diverged, FitError, RunFolder, run_folder
 from trainer.tasks import Splits, Task
 
@@ -44,6 +44,16 @@ class Run:
     metrics: dict[str, Any]
     """What that epoch reached on the dev set and its number; median times of an epoch and of a step; the
     ``curve`` of all epochs. Processor time is that of all threads of this process."""
+
+
+def timing(options: TrainingOptions, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return what an epoch and a step took: of a single thread its processor time, else the clock's."""
+    kind = "processor_" if options.threads == 1 else ""
+    return {
+        "timing": "processor time of one thread" if kind else "wall-clock time",
+        "seconds_per_epoch": metrics[f"{kind}seconds_per_epoch"],
+        "seconds_per_step": metrics[f"{kind}seconds_per_step"],
+    }
 
 
 @dataclass(frozen=True)

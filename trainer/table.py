@@ -13,6 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from latent.nn.checkpoint import load
+from trainer.build import options_record
+from trainer.experiments.record import provenance
 from trainer.options import FitOptions
 from trainer.published import SOURCE, TABLES
 from trainer.syntax import against_gold, baselines, read_treebank
@@ -61,10 +63,14 @@ def make_table(task: Task, options: FitOptions, plan: Plan, work: Path, console:
                 result["gold"] = against_gold(load(folder / "model.safetensors").classifier, gold)
             runs[estimator].append(result)
     base = mean(run["seconds_per_epoch"] for run in runs["none"]) if "none" in runs else None
+    every = list(itertools.chain.from_iterable(runs.values()))
     return {
         "task": task.name,
         "seeds": list(plan.seeds),
         "tried": plan.tried,
+        "options": options_record(task, options),
+        "made": {**provenance(), "commits": sorted({str(run["commit"]) for run in every})},
+        "timing": every[0]["timing"],
         "rows": {name: summarize(results, base) for name, results in runs.items()},
         "agreement": agreements(runs),
         "treebank": {"sentences": len(gold), **baselines(gold)} if gold else None,
@@ -153,7 +159,7 @@ def _caption(table: dict[str, Any]) -> str:
         f"Task `{table['task']}`; mean ± standard deviation over {len(table['seeds'])} seed(s), accuracy in "
         "percent under the structure of training, and under MAP. "
         f"{table['tried']} configuration(s) were tried on the dev set; the test set was read once a run. "
-        f"Epoch: training time of an epoch over that of `none` here. Paper: {SOURCE}; "
+        f"Epoch: {table['timing']} of an epoch over that of `none` here. Paper: {SOURCE}; "
         "minutes an epoch on one GPU."
     )
     bank = table["treebank"]

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from latent.nn.checkpoint import load
+from latent.nn.checkpoint import load, read_header
 from trainer.evaluate import evaluate
-from trainer.fit import fit
+from trainer.fit import fit, timing
 from trainer.options import FitOptions
 from trainer.tasks import Task
 from trainer.trees import Heads
@@ -24,7 +24,8 @@ def run_trial(task: Task, options: FitOptions, folder: Path, console: Console) -
     """Train and evaluate one configuration, or take up what there is of it in its folder.
 
     Returns:
-        estimator, seed, seconds an epoch, and the reports on the dev and the test set with their trees.
+        estimator, seed, commit, times of an epoch and a step, and the reports on the dev and the test set
+        with their trees.
 
     Raises:
         FitError: if the folder holds a run with other options.
@@ -37,7 +38,6 @@ def run_trial(task: Task, options: FitOptions, folder: Path, console: Console) -
         content = {
             "estimator": options.model.estimator,
             "seed": options.training.seed,
-            "seconds_per_epoch": run.metrics["seconds_per_epoch"],
         }
         for split in ("dev", "test"):
             report = evaluate(classifier, getattr(splits, split))
@@ -46,7 +46,8 @@ def run_trial(task: Task, options: FitOptions, folder: Path, console: Console) -
         part.write_text(json.dumps(content))
         part.replace(result)
     found: dict[str, Any] = json.loads(result.read_text())
-    return found
+    made = {"commit": read_header(run.checkpoint).training["commit"]}
+    return {**found, **timing(options.training, run.metrics), **made}
 
 
 def agreement(one: Sequence[Sequence[Heads]], other: Sequence[Sequence[Heads]]) -> float:

@@ -4,6 +4,7 @@ import json
 import pytest
 import torch
 
+from latent.nn.checkpoint import read_header
 from trainer.__main__ import main
 from trainer.commands.table import TableOptions, make_plan
 from trainer.published import TABLES
@@ -95,6 +96,13 @@ def test_the_command_makes_a_table_and_does_not_run_twice(
     table = json.loads((tmp_path / "results" / "sst.json").read_text())
     assert set(table["rows"]) == {"none", "spigot"}
     assert table["rows"]["none"]["time_ratio"] == 1.0
+    runs = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("sst-none-*/metrics.json")]
+    processor = [run["processor_seconds_per_epoch"] for run in runs]
+    assert table["timing"] == "processor time of one thread"
+    assert table["rows"]["none"]["seconds_per_epoch"] == pytest.approx(sum(processor) / 2)
+    assert table["options"]["training"]["epochs"] == 1
+    headers = [read_header(path).training["commit"] for path in (tmp_path / "runs").rglob("*.safetensors")]
+    assert table["made"]["commits"] == sorted({str(commit) for commit in headers})
     assert 0 <= table["rows"]["spigot"]["gold_uas"][0] <= 1
     assert table["treebank"]["sentences"] == 2
     text = (tmp_path / "results" / "sst.md").read_text()
