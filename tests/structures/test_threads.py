@@ -59,15 +59,15 @@ def same(one, other):
 def test_a_team_takes_every_block_once(two_threads):
     for blocks in (1, 2, 7, 64):
         seen, counts = np.zeros(1000), np.zeros(blocks, np.int64)
-        team.run_in_team(_visit, (seen, counts), blocks, 2, 1.0)
+        team.run_in_team(_visit, (seen, counts), blocks, 1.0)
         assert (seen == np.arange(1000)).all()
         assert (counts == 1).all()
 
 
 @pytest.mark.skipif(not team._found(), reason="this build of torch does not use GNU OpenMP")
-def test_a_kernel_that_fails_in_a_team_is_an_error():
+def test_a_kernel_that_fails_in_a_team_is_an_error(two_threads):
     with pytest.raises(RuntimeError, match="kernel _fail_at_three failed"):
-        team.run_in_team(_fail_at_three, (np.zeros(8),), 8, 2, 1.0)
+        team.run_in_team(_fail_at_three, (np.zeros(8),), 8, 1.0)
 
 
 @pytest.mark.skipif(not team._found(), reason="this build of torch does not use GNU OpenMP")
@@ -80,7 +80,7 @@ def test_a_team_that_is_kept_waiting_rests_longer_each_time(monkeypatch):
     def rest_after_a_call_that_lasts(seconds):
         ends = iter([now[0], now[0] + seconds])
         monkeypatch.setattr(team, "monotonic", lambda: next(ends))
-        team.run_in_team(_visit, (np.zeros(9), np.zeros(3, np.int64)), 3, 2, 1e-3)
+        team.run_in_team(_visit, (np.zeros(9), np.zeros(3, np.int64)), 3, 1e-3)
         now[0] += seconds
         monkeypatch.setattr(team, "monotonic", lambda: now[0])
         available = team.available()

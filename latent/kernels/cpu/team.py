@@ -18,7 +18,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
-import torch  # noqa: F401 - loads the OpenMP library that is looked for here
+import torch
 from llvmlite import ir
 from numba import typeof, types
 from numba.core import cgutils as _cgutils
@@ -51,7 +51,7 @@ os.register_at_fork(after_in_child=_forget_team)
 
 @cache
 def _found() -> bool:
-    """Whether torch brought GNU OpenMP along, or a library with its interface."""
+    """Whether torch, when it was imported, brought GNU OpenMP along, or a library with its interface."""
     try:
         function = getattr(ctypes.CDLL(None), _SYMBOL)
     except (AttributeError, OSError, TypeError):
@@ -152,14 +152,16 @@ def _kind(argument: Any) -> Any:
     return type(argument)
 
 
-def run_in_team(block: Any, arguments: tuple[Any, ...], blocks: int, threads: int, seconds: float) -> None:
-    """Call the compiled `block(*arguments, k, blocks)` for each k < blocks, on up to so many threads.
+def run_in_team(block: Any, arguments: tuple[Any, ...], blocks: int, seconds: float) -> None:
+    """Call the compiled `block(*arguments, k, blocks)` for each k < blocks.
 
-    `seconds` is about how long one thread would take.
+    All of torch's threads come by, whatever there is for them to do: GNU OpenMP ends the threads that a
+    smaller team leaves out, and torch's next operation would start them again. `seconds` is about how long
+    one thread would take for the whole.
     """
     global _rest, _rests_until
     start = monotonic()
-    failed = _run(_address(block, arguments), arguments, blocks, threads)
+    failed = _run(_address(block, arguments), arguments, blocks, torch.get_num_threads())
     if (end := monotonic()) > start + 4 * seconds + STALLED:
         _rests_until, _rest = end + _rest, min(2 * _rest, LONG_REST)
     else:

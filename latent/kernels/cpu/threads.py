@@ -70,10 +70,10 @@ def run(block: Callable[..., Any], arguments: tuple[Any, ...], blocks: int, seco
     if blocks == 1:
         block(*arguments, 0, 1)
         return
-    threads = min(torch.get_num_threads(), blocks)
     if team.available():
-        team.run_in_team(block, arguments, blocks, threads, seconds)
+        team.run_in_team(block, arguments, blocks, seconds)
         return
+    threads = min(torch.get_num_threads(), blocks)
     _ensure_helpers(threads - 1)
     job = _Job(lambda k: block(*arguments, k, blocks), blocks)
     for _ in range(threads - 1):
