@@ -156,16 +156,15 @@ def check_agreement(s: Tensor, lengths: Tensor) -> None:
         torch.testing.assert_close(ours, other.detach().transpose(1, 2), atol=1e-3, rtol=0)
 
 
-def grid(quick: bool, one_thread: bool, seconds: float) -> list[dict[str, Any]]:
+def grid(quick: bool, threads: list[int], scales: list[float], seconds: float) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    sizes = (10, 20, 40) if quick else (10, 20, 40, 60, 100)
-    for threads in (1,) if one_thread else (2,) if quick else (1, 2):
-        torch.set_num_threads(threads)
-        for scale in (1.0,) if quick else (0.1, 1.0, 5.0):
+    for count in threads:
+        torch.set_num_threads(count)
+        for scale in scales:
             expected: dict[Any, tuple[float, int]] = {}
-            for n in sizes:
+            for n in (10, 20, 40) if quick else (10, 20, 40, 60, 100):
                 for batch in (64,) if quick else (1, 32, 64, 256):
-                    rows.extend(point(threads, scale, n, batch, seconds, expected))
+                    rows.extend(point(count, scale, n, batch, seconds, expected))
     return rows
 
 
@@ -261,6 +260,10 @@ def main() -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--quick", action="store_true", help="a small part of the grid")
+    parser.add_argument("--threads", type=int, nargs="*", help="by default 2, and 1 too unless quick")
+    parser.add_argument(
+        "--scales", type=float, nargs="*", help="of the scores; by default 1, and 0.1 and 5 unless quick"
+    )
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each figure")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/inference.json"))
     parser.add_argument(
@@ -274,7 +277,9 @@ def main() -> None:
         CLOCK = time.process_time
     packages = ("torch", "numba", "torch-struct", "supar", "lp-sparsemap", "entmax")
     results: dict[str, Any] = {"environment": {**environment(packages), "clock": CLOCK.__name__}}
-    results["grid"] = grid(options.quick, options.cpu_time, options.seconds)
+    threads = options.threads or ([1] if options.cpu_time else [2] if options.quick else [1, 2])
+    scales = options.scales or ([1.0] if options.quick else [0.1, 1.0, 5.0])
+    results["grid"] = grid(options.quick, threads, scales, options.seconds)
     results |= {"growth exponent": growth(), "sparsemap, small scores": small_scores()}
     if installed("entmax"):
         results["sparsemax"] = sparsemax()
