@@ -88,11 +88,12 @@ def mixture_weights(
     score = structure.score(repeated, z.flatten(0, 1), repeated_lengths).reshape(count, batch)
     rows = z.flatten(2).transpose(0, 1).to(torch.float64)
     on = used.T
-    gram = torch.where(on[:, :, None] & on[:, None, :], rows @ rows.mT, torch.eye(count, device=z.device))
-    system = torch.zeros(batch, count + 1, count + 1, dtype=torch.float64, device=z.device)
-    system[:, :count, :count] = gram
-    system[:, count, :count] = system[:, :count, count] = on.to(torch.float64)
-    right = torch.where(on, score.T.to(torch.float64), 0)
-    right = torch.cat([right, torch.ones_like(right[:, :1])], 1)
-    solution: Tensor = torch.linalg.solve(system, right)
-    return solution[:, :count].T.to(scores.dtype)
+    # The weights sum to one, so that a one added to every product changes ν alone, and makes the Gram matrix
+    # of affinely independent structures positive definite. (LU of a batch of some hundred structures never
+    # returns with several threads in some builds of MKL.)
+    gram = torch.where(on[:, :, None] & on[:, None, :], rows @ rows.mT + 1, torch.eye(count, device=z.device))
+    ones = on.to(torch.float64)
+    right = torch.stack([torch.where(on, score.T.to(torch.float64), 0), ones], -1)
+    free, shift = torch.cholesky_solve(right, torch.linalg.cholesky(gram)).unbind(-1)
+    excess = ((free * ones).sum(1) - 1) / (shift * ones).sum(1)
+    return (free - excess[:, None] * shift).T.to(scores.dtype)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from latent.estimators import draws, make_estimator
-from latent.structures import ProjectiveTree
+from latent.structures import Categorical, ProjectiveTree
 
 from .enumeration import Enumerated, projection_weights
 from .gibbs import covariances, gibbs
@@ -126,3 +126,23 @@ def test_projections_stop_where_they_are_told_to(name, limit):
     parts = structure.mask(scores)
     want = start - structure.map(start - torch.where(parts, target, 0))
     torch.testing.assert_close(s.grad, torch.where(parts, want, 0))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_weights_of_hundreds_of_structures(threads):
+    """Σ c·p over the support of sparsemax: p = (s - mean) + 1/K on it, with the gradient c - mean(c)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        scores = 1e-3 * torch.randn(2, 300, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        scores.requires_grad_()
+        costs = torch.randn(300, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        estimator = make_estimator("sparse-expectation", Categorical())
+        losses = estimator.loss(scores, None, lambda z: z @ costs)
+        weights = scores - scores.mean(1, keepdim=True) + 1 / 300
+        assert (weights > 0).all()
+        torch.testing.assert_close(losses, weights @ costs)
+        (gradient,) = torch.autograd.grad(losses.sum(), scores)
+        torch.testing.assert_close(gradient, (costs - costs.mean()).expand(2, 300))
+    finally:
+        torch.set_num_threads(before)
