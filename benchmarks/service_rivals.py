@@ -5,7 +5,6 @@
 
 import sys
 
-import torch
 import uvicorn
 
 from latent.nn import checkpoint
@@ -40,28 +39,9 @@ def plain(path: str, port: int) -> None:
 
 
 def litserve(path: str, port: int) -> None:
-    import litserve as ls
+    from service_litserve import serve
 
-    class Understory(ls.LitAPI):
-        def setup(self, device: str) -> None:
-            torch.set_num_threads(1)
-            self.classifier = checkpoint.load(path).classifier
-
-        def decode_request(self, request: dict) -> Item:
-            return Item((tuple(tokenize(request["inputs"][0])),))
-
-        def predict(self, items: list[Item]) -> list[dict]:
-            return answer(self.classifier, items)
-
-        def unbatch(self, output: list[dict]) -> list[dict]:
-            return output
-
-        def encode_response(self, output: dict) -> dict:
-            return output
-
-    api = Understory(max_batch_size=32, batch_timeout=0.005, api_path="/v1/predict")
-    server = ls.LitServer(api, accelerator="cpu", healthcheck_path="/readyz")
-    server.run(port=port, generate_client_file=False, log_level="warning")
+    serve(path, port)
 
 
 if __name__ == "__main__":
