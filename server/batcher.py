@@ -1,4 +1,4 @@
-"""Batching across clients: whatever queued while the last batch ran goes next, without an artificial wait.
+"""Batching across clients: whatever came while the last batch ran goes next, without an artificial wait.
 
 Work queues by model and by the structures asked for; models that share an encoder, asked together, have one
 such queue, so that the encoder reads each of its batches once. A thread of its own takes the queue whose
@@ -8,7 +8,7 @@ first item is oldest, and from it that item with the neighbours in length that f
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -20,6 +20,8 @@ from server.schemas import StructureName
 Result = Prediction | NoTreeError
 Results = list[list[Result]]
 """For each model, in the job's order: for each item."""
+PATIENCE = 0.1
+"""Seconds that the next batch waits at most for the event loop to come round."""
 Key = tuple[tuple[int, ...], frozenset[StructureName]]
 
 
@@ -197,8 +199,12 @@ class Batcher:
         except Exception as error:
             results = error
         seconds = time.perf_counter() - start
+        came_round = threading.Event()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            job.future.get_loop().call_soon_threadsafe(_deliver, batch, results, start, seconds)
+            job.future.get_loop().call_soon_threadsafe(
+                _deliver, batch, results, start, seconds, came_round.set
+            )
+            came_round.wait(PATIENCE)
 
     def _predict(self, job: Job, batch: list[Work]) -> Results:
         items, reading = [work.item for work in batch], Reading()
@@ -226,8 +232,21 @@ class Batcher:
             queue_seconds.observe(start - work.since)
 
 
-def _deliver(batch: list[Work], results: Results | Exception, start: float, seconds: float) -> None:
-    """Hand results to their jobs; runs on the event loop, where the futures live."""
+def _deliver(
+    batch: list[Work],
+    results: Results | Exception,
+    start: float,
+    seconds: float,
+    came_round: Callable[[], None],
+) -> None:
+    """Hand results to their jobs; runs on the event loop, where the futures live.
+
+    `came_round` is called when the loop has written the answers and looked for requests: what came while the
+    batch ran is read by then, and goes next as one batch. Without that a batch starts as soon as the first
+    of them is read, and takes the processor from reading the others.
+    """
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.call_soon, loop.call_soon, came_round)
     _note(batch, start, seconds)
     for position, work in enumerate(batch):
         job = work.job

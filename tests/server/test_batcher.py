@@ -104,6 +104,26 @@ def test_what_queued_while_a_batch_ran_goes_next_together(gate: Gate) -> None:
     assert [sorted(batch) for batch in gate.batches] == [[1], [3, 4, 5, 6]]
 
 
+def test_who_asks_again_at_once_goes_with_those_who_wait(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next batch starts when the answers are out and what they led to is in."""
+    monkeypatch.setattr(module, "PATIENCE", 60.0)
+
+    async def client(batcher: Batcher, lengths: list[int]) -> None:
+        for length in lengths:
+            await batcher.submit([MODEL], [item(length)], NONE).future
+
+    async def scenario(batcher: Batcher) -> None:
+        first = asyncio.create_task(client(batcher, [1, 4]))
+        await asyncio.to_thread(gate.started.acquire)
+        second = asyncio.create_task(client(batcher, [5]))
+        await asyncio.sleep(0)  # it is in the queue
+        gate.open.release(2)
+        await asyncio.gather(first, second)
+
+    run(gate, scenario)
+    assert [sorted(batch) for batch in gate.batches] == [[1], [4, 5]]
+
+
 def test_models_and_kinds_of_question_do_not_mix(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
         asked = [(MODEL, NONE), (MODEL, frozenset({"map"})), (OTHER, NONE), (MODEL, NONE)]
