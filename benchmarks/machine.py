@@ -22,7 +22,8 @@ def installed(name: str) -> str | None:
 def environment(packages: Iterable[str]) -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    head = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "cpu": f"{cpu}, {os.cpu_count()} cores",

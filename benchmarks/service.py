@@ -14,7 +14,6 @@ import http.client
 import json
 import multiprocessing
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -24,10 +23,10 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from machine import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8765
@@ -316,21 +315,6 @@ def _rival_row(name: str, goal: int, rate: float, rival: dict[str, Any]) -> tupl
 RIVALS = {"plain": "a plain FastAPI route", "litserve": "LitServe with batching"}
 
 
-def where() -> dict[str, str]:
-    """When, on what, and with which versions."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": commit.stdout.strip(),
-        "processor": model[1] if model else platform.processor(),
-        "cores": str(len(CPUS)),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "numba", "fastapi", "uvicorn")},
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -350,7 +334,7 @@ def main() -> None:
     )
     rates, alone = apart(bare, run.path, texts, run.seconds)()
     report: dict[str, Any] = {
-        **where(),
+        **environment(("torch", "numba", "fastapi", "uvicorn", "litserve")),
         "model": asked.model,
         "bare": {"sentences_per_s": rates, "alone_median_ms": alone * 1e3},
     }

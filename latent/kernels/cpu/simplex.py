@@ -13,13 +13,13 @@ from latent.kernels.cpu.jit import compiled, compiled_loosely
 
 
 @compiled_loosely
-def _above(row, tau):  # type: ignore[no-untyped-def]
-    """The sum and the number of the entries above τ."""
-    zero, one = row.dtype.type(0), row.dtype.type(1)
+def _sum_above(values, keys, bound):  # type: ignore[no-untyped-def]
+    """The sum of the values whose keys lie above the bound, and how many there are."""
+    zero, one = values.dtype.type(0), values.dtype.type(1)
     total, count = zero, zero
-    for k in range(row.size):
-        total += row[k] if row[k] > tau else zero
-        count += one if row[k] > tau else zero
+    for k in range(values.size):
+        total += values[k] if keys[k] > bound else zero
+        count += one if keys[k] > bound else zero
     return total, count
 
 
@@ -33,7 +33,7 @@ def sparsemax_block(scores, best, p, start, step):  # type: ignore[no-untyped-de
             row[k] = scores[b, k] - best[b]
         tau, support = -one, zero
         while True:
-            total, count = _above(row, tau)
+            total, count = _sum_above(row, row, tau)
             if count == support:
                 break
             support = count
@@ -42,21 +42,12 @@ def sparsemax_block(scores, best, p, start, step):  # type: ignore[no-untyped-de
             row[k] = row[k] - tau if row[k] > tau else zero
 
 
-@compiled_loosely
-def _mean_over_support(p, gradient):  # type: ignore[no-untyped-def]
-    zero, one = p.dtype.type(0), p.dtype.type(1)
-    total, count = zero, zero
-    for k in range(p.size):
-        total += gradient[k] if p[k] > zero else zero
-        count += one if p[k] > zero else zero
-    return total / count
-
-
 @compiled
 def sparsemax_derivative_block(p, gradient, out, start, step):  # type: ignore[no-untyped-def]
     """out = the gradient minus its mean over the support, on the support; 0 elsewhere."""
     zero = p.dtype.type(0)
     for b in range(start * len(p) // step, (start + 1) * len(p) // step):
-        mean = _mean_over_support(p[b], gradient[b])
+        total, count = _sum_above(gradient[b], p[b], zero)
+        mean = total / count
         for k in range(p.shape[1]):
             out[b, k] = gradient[b, k] - mean if p[b, k] > zero else zero

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
 import torch
 
 from latent.kernels.cpu import team
@@ -27,7 +26,6 @@ _BLOCKS_A_THREAD = 4
 _tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
 _helpers: list[threading.Thread] = []
 _lock = threading.Lock()
-_local = threading.local()
 
 
 def _forget_helpers() -> None:
@@ -106,12 +104,3 @@ class _Job:
         self.done.acquire()
         if self.error is not None:
             raise self.error
-
-
-def scratch(dtype: type[np.floating[Any]], size: int) -> np.ndarray[Any, Any]:
-    """This thread's working memory, kept from call to call and grown as needed; it starts as zeros."""
-    kept: dict[Any, np.ndarray[Any, Any]] = _local.__dict__
-    have = kept.get(dtype.__name__)
-    if have is None or have.size < size:
-        have = kept[dtype.__name__] = np.zeros(size, dtype)
-    return have
