@@ -82,7 +82,7 @@ class Settings:
     steps: int = 10_000
     every: int = 50
     """Steps between evaluations."""
-    patience: int = 500
+    patience: int = 1_000
     """Training ends when no run has improved its validation accuracy for as many steps."""
     halving: tuple[int, ...] = (100, 200, 400, 800)
     """Steps after which the worse half of the grid points is dropped, by median validation accuracy."""
