@@ -28,6 +28,7 @@ from latent.kernels.cpu.semiring import (
     add_product,
     contract,
     fill,
+    fill_vector,
     pick,
     set_product,
 )
@@ -56,7 +57,7 @@ def lanes_of(array):  # type: ignore[no-untyped-def]
 @compiled
 def row_length(m, lanes):  # type: ignore[no-untyped-def]
     """Distance between the rows of a chart over m positions: the starts, and lanes of 0̄ behind them."""
-    return (m + lanes - 1) // lanes * lanes + 2 * lanes
+    return (m + lanes - 1) // lanes * lanes + lanes
 
 
 @compiled
@@ -66,14 +67,15 @@ def chart_size(m, lanes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def clear_edges(table, m, zero, lanes):  # type: ignore[no-untyped-def]
-    """Put 0̄ behind the end of each row and before its start, as far as a vector may run over."""
+def clear_edges(table, start, m, zero, lanes):  # type: ignore[no-untyped-def]
+    """In the table from `start` on, put 0̄ behind the end of each row and before its start, as far as a vector
+    may run over."""
     S = row_length(m, lanes)
-    fill(table, 0, lanes, zero)
+    fill_vector(table, start, zero)
     for w in range(m + 1):
-        row = lanes + w * S
-        fill(table, row + m - w, lanes, zero)
-        fill(table, row + S - lanes, lanes, zero)
+        row = start + lanes + w * S
+        fill_vector(table, row + m - w, zero)
+        fill_vector(table, row + S - lanes, zero)
 
 
 @compiled

@@ -32,9 +32,9 @@ from latent.kernels.cpu.eisner import (
     start_outside,
 )
 from latent.kernels.cpu.jit import compiled
-from latent.kernels.cpu.semiring import TABLES, Dual, LogDual, Real, fill, posterior, table
+from latent.kernels.cpu.semiring import TABLES, Dual, LogDual, Real, fill, fill_vector, posterior, table
 from latent.kernels.cpu.simd import LANES64 as LANES
-from latent.kernels.cpu.simd import exp_lanes
+from latent.kernels.cpu.simd import aligned, exp_lanes
 from latent.kernels.cpu.viterbi import best_tree, viterbi_workspace
 
 SMALLEST, LARGEST = 1e-200, 1e290  # sums outside of this may have lost terms
@@ -46,31 +46,36 @@ class Passes(NamedTuple):
     inner: Any
     outer: Any
     total: Any
+    whole: Any
+    """All tables, one behind the other."""
+
+
+class Workspace(NamedTuple):
+    """What the functions below work on: made once for many sentences, which is cheaper."""
+
+    shift: Any
+    memory: Any
+    passes: Any
 
 
 @compiled
-def sums_scratch(n):  # type: ignore[no-untyped-def]
-    """How many doubles the functions below work on for n words."""
-    return 2 * TABLES * chart_size(n + 1, LANES) + n + 1
+def real_workspace(n):  # type: ignore[no-untyped-def]
+    """Room for sums over the trees of sentences of up to n words."""
+    memory = aligned(2 * TABLES * chart_size(n + 1, LANES))
+    return Workspace(np.empty(n), memory, _passes(Real(memory), memory))
 
 
 @compiled
-def _passes(kind, zero, memory, m):  # type: ignore[no-untyped-def]
-    """Charts over m positions in the semiring of `kind`, with 0̄ wherever it is counted on."""
-    size = chart_size(m, LANES)
-    for k in range(TABLES - 1):
-        clear_edges(table(kind, memory, k, size), m, zero, LANES)
-    passes = _charts(kind, memory, m)
-    fill(passes.total, 0, 1, zero)
-    fill(passes.outer.CR, 0, size, zero)  # the outside pass adds to these two
-    fill(passes.outer.CL, 0, size, zero)
-    return passes
+def dual_workspace(n):  # type: ignore[no-untyped-def]
+    """Room for such sums and their derivatives."""
+    memory = aligned(2 * TABLES * chart_size(n + 1, LANES))
+    return Workspace(np.empty(n), memory, _passes(Dual(memory, memory), memory))
 
 
 @compiled
-def _charts(kind, memory, m):  # type: ignore[no-untyped-def]
-    """Charts over m positions in the semiring of `kind`, with what memory holds."""
-    size = chart_size(m, LANES)
+def _passes(kind, memory):  # type: ignore[no-untyped-def]
+    """Charts in the semiring of `kind`, with what memory holds."""
+    size = memory.size // (2 * TABLES)
     R, L = table(kind, memory, 0, size), table(kind, memory, 1, size)
     inner = Chart(
         R,
@@ -92,7 +97,19 @@ def _charts(kind, memory, m):  # type: ignore[no-untyped-def]
         table(kind, memory, 12, size),
         table(kind, memory, 13, size),
     )
-    return Passes(inner, outer, table(kind, memory, 14, size))
+    return Passes(inner, outer, table(kind, memory, 14, size), table(kind, memory, 0, TABLES * size))
+
+
+@compiled
+def _clear(passes, m, zero):  # type: ignore[no-untyped-def]
+    """Put 0̄ wherever a pass over m positions counts on it."""
+    size = passes.total.value.size
+    for k in range(TABLES - 1):
+        clear_edges(passes.whole, k * size, m, zero, LANES)
+    fill(passes.total, 0, 1, zero)
+    for o in range(0, chart_size(m, LANES), LANES):  # the outside pass adds to these two
+        fill_vector(passes.outer.CR, o, zero)
+        fill_vector(passes.outer.CL, o, zero)
 
 
 @compiled
@@ -209,11 +226,11 @@ def _read(n, single_root, passes, marginals, derivatives):  # type: ignore[no-un
 
 
 @compiled
-def _real_sums(scores, n, single_root, shift, memory, marginals):  # type: ignore[no-untyped-def]
+def _real_sums(scores, n, single_root, workspace, marginals):  # type: ignore[no-untyped-def]
     """log of the sum of exp(score - shift) over trees, and the marginals; NaN if real numbers do not do."""
-    m = n if single_root else n + 1
-    passes = _passes(Real(memory), 0.0, memory, m)
-    _load(scores, n, single_root, shift, passes)
+    m, passes = n if single_root else n + 1, workspace.passes
+    _clear(passes, m, 0.0)
+    _load(scores, n, single_root, workspace.shift, passes)
     _exponentiate(n, single_root, passes)
     inside(m, 1.0, passes.inner, LANES)
     finish(m, single_root, passes.inner, LANES, passes.total)
@@ -230,11 +247,11 @@ def _real_sums(scores, n, single_root, shift, memory, marginals):  # type: ignor
 
 
 @compiled
-def _real_derivative(scores, n, single_root, shift, direction, memory, out):  # type: ignore[no-untyped-def]
+def _real_derivative(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
     """The derivative of the marginals in a direction; False if real numbers do not do."""
-    m = n if single_root else n + 1
-    passes = _passes(Dual(memory, memory), 0.0, memory, m)
-    _load(scores, n, single_root, shift, passes)
+    m, passes = n if single_root else n + 1, workspace.passes
+    _clear(passes, m, 0.0)
+    _load(scores, n, single_root, workspace.shift, passes)
     _exponentiate(n, single_root, passes)
     _load_tangents(direction, n, single_root, passes, False)
     inside(m, 1.0, passes.inner, LANES)
@@ -248,11 +265,12 @@ def _real_derivative(scores, n, single_root, shift, direction, memory, out):  # 
 
 
 @compiled
-def _log_sums(scores, n, single_root, shift, direction, memory, out):  # type: ignore[no-untyped-def]
+def _log_sums(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
     """The same in logarithms, for any scores; derivatives if a direction is given (not empty)."""
-    m = n if single_root else n + 1
-    passes = _passes(LogDual(memory, memory), -np.inf, memory, m)
-    _load(scores, n, single_root, shift, passes)
+    m, memory = n if single_root else n + 1, workspace.memory
+    passes = _passes(LogDual(memory, memory), memory)
+    _clear(passes, m, -np.inf)
+    _load(scores, n, single_root, workspace.shift, passes)
     if direction.size:
         _load_tangents(direction, n, single_root, passes, True)
     inside(m, 0.0, passes.inner, LANES)
@@ -265,59 +283,50 @@ def _log_sums(scores, n, single_root, shift, direction, memory, out):  # type: i
 
 
 @compiled
-def log_partition_and_marginals(scores, n, single_root, memory, marginals):  # type: ignore[no-untyped-def]
+def log_partition_and_marginals(scores, n, single_root, workspace, marginals):  # type: ignore[no-untyped-def]
     """Return the log-partition (-inf: no tree) and write the marginals, unless they are an empty array."""
-    shift, memory = memory[: n + 1], memory[n + 1 :]
+    shift = workspace.shift
     if not best_head_shift(scores, n, shift):
         return -np.inf
-    log_z = _real_sums(scores, n, single_root, shift, memory, marginals)
+    log_z = _real_sums(scores, n, single_root, workspace, marginals)
     if not np.isfinite(log_z):
         if not best_tree_shift(scores, n, single_root, shift):
             return -np.inf
-        log_z = _real_sums(scores, n, single_root, shift, memory, marginals)
+        log_z = _real_sums(scores, n, single_root, workspace, marginals)
     if not np.isfinite(log_z):
-        log_z = _log_sums(scores, n, single_root, shift, np.empty((0, 0)), memory, marginals)
+        log_z = _log_sums(scores, n, single_root, np.empty((0, 0)), workspace, marginals)
     return log_z + shift[:n].sum()
 
 
 @compiled
-def marginals_derivative(scores, n, single_root, direction, memory, out):  # type: ignore[no-untyped-def]
+def marginals_derivative(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
     """Write the Jacobian of the marginals times the direction; False if there is no tree."""
-    shift, memory = memory[: n + 1], memory[n + 1 :]
-    if not best_head_shift(scores, n, shift):
+    if not best_head_shift(scores, n, workspace.shift):
         return False
-    if _real_derivative(scores, n, single_root, shift, direction, memory, out):
+    if _real_derivative(scores, n, single_root, direction, workspace, out):
         return True
-    if not best_tree_shift(scores, n, single_root, shift):
+    if not best_tree_shift(scores, n, single_root, workspace.shift):
         return False
-    if not _real_derivative(scores, n, single_root, shift, direction, memory, out):
-        _log_sums(scores, n, single_root, shift, direction, memory, out)
+    if not _real_derivative(scores, n, single_root, direction, workspace, out):
+        _log_sums(scores, n, single_root, direction, workspace, out)
     return True
 
 
 @compiled
-def sample_tree(scores, n, single_root, seed, heads, memory):  # type: ignore[no-untyped-def]
+def sample_tree(scores, n, single_root, seed, heads, workspace):  # type: ignore[no-untyped-def]
     """Draw a tree from the Gibbs distribution by way of the inside chart; False if there is no tree."""
-    shift, memory = memory[: n + 1], memory[n + 1 :]
-    m = n if single_root else n + 1
+    m, memory = n if single_root else n + 1, workspace.memory
     random = np.array([np.uint64(seed)])
-    if not best_head_shift(scores, n, shift):
+    if not best_head_shift(scores, n, workspace.shift):
         return False
     nothing = np.empty((0, 0))
-    if not np.isfinite(_real_sums(scores, n, single_root, shift, memory, nothing)):
-        if not best_tree_shift(scores, n, single_root, shift):
+    if not np.isfinite(_real_sums(scores, n, single_root, workspace, nothing)):
+        if not best_tree_shift(scores, n, single_root, workspace.shift):
             return False
-        if not np.isfinite(_real_sums(scores, n, single_root, shift, memory, nothing)):
-            _log_sums(scores, n, single_root, shift, nothing, memory, nothing)
-            derive(
-                m,
-                single_root,
-                _charts(LogDual(memory, memory), memory, m).inner,
-                LANES,
-                random,
-                new_stack(m),
-                heads,
-            )
+        if not np.isfinite(_real_sums(scores, n, single_root, workspace, nothing)):
+            _log_sums(scores, n, single_root, nothing, workspace, nothing)
+            inner = _passes(LogDual(memory, memory), memory).inner
+            derive(m, single_root, inner, LANES, random, new_stack(m), heads)
             return True
-    derive(m, single_root, _charts(Real(memory), memory, m).inner, LANES, random, new_stack(m), heads)
+    derive(m, single_root, workspace.passes.inner, LANES, random, new_stack(m), heads)
     return True

@@ -6,10 +6,11 @@ import numpy as np
 
 from latent.kernels.cpu.checks import check
 from latent.kernels.cpu.inside_outside import (
+    dual_workspace,
     log_partition_and_marginals,
     marginals_derivative,
+    real_workspace,
     sample_tree,
-    sums_scratch,
 )
 from latent.kernels.cpu.jit import compiled
 from latent.kernels.cpu.kbest import kbest_trees
@@ -37,14 +38,14 @@ def map_block(scores, lengths, single_root, z, status, start, step):  # type: ig
 @compiled
 def sums_block(scores, lengths, single_root, log_z, marginals, status, start, step):  # type: ignore[no-untyped-def]
     """Write each sentence's log-partition, and its marginals unless `marginals` is empty."""
-    memory = np.empty(sums_scratch(scores.shape[1] - 1))
+    workspace = real_workspace(scores.shape[1] - 1)
     for b in range(start, lengths.size, step):
         n = lengths[b]
         status[b] = check(scores[b], n)
         if status[b] != FINE:
             continue
         out = marginals[b] if marginals.size else np.empty((0, 0), marginals.dtype)
-        log_z[b] = log_partition_and_marginals(scores[b], n, single_root, memory, out)
+        log_z[b] = log_partition_and_marginals(scores[b], n, single_root, workspace, out)
         if log_z[b] == -np.inf:
             status[b] = NO_TREE
 
@@ -52,22 +53,22 @@ def sums_block(scores, lengths, single_root, log_z, marginals, status, start, st
 @compiled
 def derivative_block(scores, lengths, single_root, direction, out, start, step):  # type: ignore[no-untyped-def]
     """Write the Jacobian of each sentence's marginals times the direction."""
-    memory = np.empty(sums_scratch(scores.shape[1] - 1))
+    workspace = dual_workspace(scores.shape[1] - 1)
     for b in range(start, lengths.size, step):
-        marginals_derivative(scores[b], lengths[b], single_root, direction[b], memory, out[b])
+        marginals_derivative(scores[b], lengths[b], single_root, direction[b], workspace, out[b])
 
 
 @compiled
 def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  # type: ignore[no-untyped-def]
     """Write the arcs of a draw from each sentence's Gibbs distribution, made with its seed."""
     heads = np.empty(scores.shape[1], np.int64)
-    memory = np.empty(sums_scratch(scores.shape[1] - 1))
+    workspace = real_workspace(scores.shape[1] - 1)
     for b in range(start, lengths.size, step):
         n = lengths[b]
         status[b] = check(scores[b], n)
         if status[b] != FINE:
             continue
-        if not sample_tree(scores[b], n, single_root, seeds[b], heads, memory):
+        if not sample_tree(scores[b], n, single_root, seeds[b], heads, workspace):
             status[b] = NO_TREE
             continue
         for j in range(n):

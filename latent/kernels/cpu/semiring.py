@@ -24,6 +24,7 @@ from latent.kernels.cpu.simd import (
     add_dual_sum_product,
     add_sum_product,
     dual_sum_product,
+    fill_lanes,
     max_plus,
     sum_product,
 )
@@ -205,7 +206,7 @@ def _posterior(inner, outer, o, total):  # type: ignore[no-untyped-def]
 
 
 def table(kind: Any, memory: Any, k: int, size: int) -> Any:
-    """The k-th table of `size` numbers in memory, as a chart like `kind`; tangents lie `TABLES` further."""
+    """The k-th table of `size` numbers in memory, as a chart like `kind`; tangents are in its second half."""
     raise NotImplementedError("jitted code only")
 
 
@@ -218,13 +219,12 @@ def _table(kind, memory, k, size):  # type: ignore[no-untyped-def]
         return Real(memory[k * size : (k + 1) * size])
 
     def dual(kind, memory, k, size):  # type: ignore[no-untyped-def]
-        tangents = memory[(k + TABLES) * size : (k + TABLES + 1) * size]
-        return Dual(memory[k * size : (k + 1) * size], tangents)
+        half = memory.size // 2
+        return Dual(memory[k * size : (k + 1) * size], memory[half + k * size : half + (k + 1) * size])
 
     def log_dual(kind, memory, k, size):  # type: ignore[no-untyped-def]
-        return LogDual(
-            memory[k * size : (k + 1) * size], memory[(k + TABLES) * size : (k + TABLES + 1) * size]
-        )
+        half = memory.size // 2
+        return LogDual(memory[k * size : (k + 1) * size], memory[half + k * size : half + (k + 1) * size])
 
     return {MaxPlus: best, Real: real, Dual: dual, LogDual: log_dual}[kind.instance_class]
 
@@ -244,6 +244,23 @@ def _fill(chart, start, count, number):  # type: ignore[no-untyped-def]
         for i in range(start, start + count):
             chart.value[i] = number
             chart.tangent[i] = 0.0
+
+    return values_and_tangents if chart.instance_class in (Dual, LogDual) else values
+
+
+def fill_vector(chart: Any, start: int, number: float) -> None:
+    """Set the vector at chart[start:] to a constant: tangent 0, if there are tangents."""
+    raise NotImplementedError("jitted code only")
+
+
+@overload(fill_vector)
+def _fill_vector(chart, start, number):  # type: ignore[no-untyped-def]
+    def values(chart, start, number):  # type: ignore[no-untyped-def]
+        fill_lanes(chart.value, start, number)
+
+    def values_and_tangents(chart, start, number):  # type: ignore[no-untyped-def]
+        fill_lanes(chart.value, start, number)
+        fill_lanes(chart.tangent, start, 0.0)
 
     return values_and_tangents if chart.instance_class in (Dual, LogDual) else values
 

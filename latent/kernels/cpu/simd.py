@@ -15,16 +15,29 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
+
+from latent.kernels.cpu.jit import compiled
 
 VECTOR_BYTES = 64
 LANES64 = VECTOR_BYTES // 8
 LANES32 = VECTOR_BYTES // 4
 
 cgutils: Any = _cgutils  # numba ships no types
+
+
+@compiled
+def aligned(count):  # type: ignore[no-untyped-def]
+    """An array of so many doubles that starts where a vector may: one that straddles two cache lines costs
+    twice."""
+    memory = np.empty(count + LANES64)
+    skip = -(memory.ctypes.data // 8) % LANES64
+    return memory[skip : skip + count]
+
 
 _FMA = ("contract",)
 
@@ -161,6 +174,24 @@ dual_sum_product: Any = intrinsic(_dual_contraction(accumulate=False))
 """sum_product on dual numbers: value A·B, tangent dA·B + A·dB."""
 add_dual_sum_product: Any = intrinsic(_dual_contraction(accumulate=True))
 """add_sum_product on dual numbers."""
+
+
+def _fill_lanes(typingctx: Any, A: Any, o: Any, number: Any) -> Any:
+    """Set the vector at A[o:] to one number."""
+    signature = types.void(A, types.intp, A.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = _Vectors(context, builder, signature.args[0].dtype)
+        one = builder.insert_element(ir.Constant(v.type, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), v.lanes), [0] * v.lanes)
+        v.store(builder.shuffle_vector(one, one, everywhere), v.data(signature.args[0], args[0]), args[1])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+fill_lanes: Any = intrinsic(_fill_lanes)
+"""fill_lanes(A, o, number): set the vector at A[o:] to a number."""
 
 
 def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
