@@ -102,9 +102,9 @@ def outside(m, inner, outer, lanes):  # type: ignore[no-untyped-def]
     """Pull the adjoints of all items, widest first; `outer` starts with the adjoints of the goal's items."""
     S = row_length(m, lanes)
     first = lanes
-    for w in range(m - 1, 0, -1):
-        row, above = first + w * S, first + (w + 1) * S
-        for i in range(0, m - w, lanes):
+    for i in range(0, m - 1, lanes):
+        for w in range(m - 1 - i, 0, -1):
+            row, above = first + w * S, first + (w + 1) * S
             wider = m - 1 - i - w
             if wider > 0:  # this item is the left part of a wider one that starts where it starts
                 add_contract(outer.CL, above + i, S, inner.IL, first + S + i + w, S, wider, outer.CL, row + i)
@@ -125,7 +125,6 @@ def outside(m, inner, outer, lanes):  # type: ignore[no-untyped-def]
                     outer.CR,
                     row + i,
                 )
-        for i in range(0, m - w, lanes):
             contract(outer.CR, row + i, S, inner.CR, first + i + w, S, m - i - w, outer.IR, row + i)
             contract(
                 outer.CL, row + i, S - 1, inner.CL, first + i, S - 1, min(i + lanes, m - w), outer.IL, row + i
