@@ -12,8 +12,9 @@ C is a complete item, I an incomplete one (its two ends are joined by an arc), R
 the left end) and L left. With several roots the root symbol is position 0 of the chart. With a single root
 the chart holds the words alone, and the root's one child r joins CL over 0…r and CR over r…m-1.
 
-Behind each row are lanes that hold 0̄ (`clear_edges`). They stay 0̄ by induction, since the arcs' lanes do;
-so a vector may run over the end of a row, and before its start.
+Behind each row are lanes that hold 0̄, in the tables that are read from any start (`clear_edges`; where reads
+start at multiples of a vector, the arcs' own 0̄ is enough). They stay 0̄ by induction; so a vector may run over
+the end of a row, and before its start.
 """
 
 from __future__ import annotations
@@ -67,13 +68,12 @@ def chart_size(m, lanes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def clear_edges(table, start, m, zero, lanes):  # type: ignore[no-untyped-def]
-    """In the table from `start` on, put 0̄ behind the end of each row and before its start, as far as a vector
-    may run over."""
+def clear_edges(table, m, zero, lanes):  # type: ignore[no-untyped-def]
+    """Put 0̄ behind the end of each row and before its start, as far as a vector may run over."""
     S = row_length(m, lanes)
-    fill_vector(table, start, zero)
+    fill_vector(table, 0, zero)
     for w in range(m + 1):
-        row = start + lanes + w * S
+        row = lanes + w * S
         fill_vector(table, row + m - w, zero)
         fill_vector(table, row + S - lanes, zero)
 

@@ -32,7 +32,7 @@ from latent.kernels.cpu.eisner import (
     start_outside,
 )
 from latent.kernels.cpu.jit import compiled
-from latent.kernels.cpu.semiring import TABLES, Dual, LogDual, Real, fill, fill_vector, posterior, table
+from latent.kernels.cpu.semiring import TABLES, Dual, LogDual, Real, fill, fill_vector, goal, posterior, table
 from latent.kernels.cpu.simd import LANES64 as LANES
 from latent.kernels.cpu.simd import aligned, exp_lanes
 from latent.kernels.cpu.viterbi import best_tree, viterbi_workspace
@@ -46,8 +46,6 @@ class Passes(NamedTuple):
     inner: Any
     outer: Any
     total: Any
-    whole: Any
-    """All tables, one behind the other."""
 
 
 class Workspace(NamedTuple):
@@ -97,19 +95,19 @@ def _passes(kind, memory):  # type: ignore[no-untyped-def]
         table(kind, memory, 12, size),
         table(kind, memory, 13, size),
     )
-    return Passes(inner, outer, table(kind, memory, 14, size), table(kind, memory, 0, TABLES * size))
+    return Passes(inner, outer, table(kind, memory, 14, size))
 
 
 @compiled
 def _clear(passes, m, zero):  # type: ignore[no-untyped-def]
     """Put 0̄ wherever a pass over m positions counts on it."""
-    size = passes.total.value.size
-    for k in range(TABLES - 1):
-        clear_edges(passes.whole, k * size, m, zero, LANES)
-    fill(passes.total, 0, 1, zero)
+    inner, outer, total = passes
+    for items in (inner.CR, inner.CL, inner.IR, inner.IL, outer.X):
+        clear_edges(items, m, zero, LANES)
+    fill(total, 0, 1, zero)
     for o in range(0, chart_size(m, LANES), LANES):  # the outside pass adds to these two
-        fill_vector(passes.outer.CR, o, zero)
-        fill_vector(passes.outer.CL, o, zero)
+        fill_vector(outer.CR, o, zero)
+        fill_vector(outer.CL, o, zero)
 
 
 @compiled
@@ -137,13 +135,15 @@ def best_tree_shift(scores, n, single_root, shift):  # type: ignore[no-untyped-d
 
 @compiled
 def _load(scores, n, single_root, shift, passes):  # type: ignore[no-untyped-def]
-    """Lay scores - shift out by width."""
+    """Lay scores - shift out by width, with no arcs behind the end of a row."""
     origin = 1 if single_root else 0
     m = n + 1 - origin
     S = row_length(m, LANES)
     R, L, root = passes.inner.R.value, passes.inner.L.value, passes.inner.root.value
     for w in range(1, m):
         row = LANES + w * S
+        fill_vector(passes.inner.R, row + m - w, -np.inf)
+        fill_vector(passes.inner.L, row + m - w, -np.inf)
         for i in range(m - w):
             left, right = origin + i, origin + i + w
             R[row + i] = np.float64(scores[left, right]) - shift[right - 1]
@@ -163,9 +163,6 @@ def _exponentiate(n, single_root, passes):  # type: ignore[no-untyped-def]
         for i in range(0, m - w, LANES):
             exp_lanes(passes.inner.R.value, row + i)
             exp_lanes(passes.inner.L.value, row + i)
-        for i in range(m - w, m - w + LANES):
-            passes.inner.R.value[row + i] = 0.0
-            passes.inner.L.value[row + i] = 0.0
     if single_root:
         for r in range(n):
             passes.inner.root.value[r] = math.exp(passes.inner.root.value[r])
@@ -205,21 +202,21 @@ def _read(n, single_root, passes, marginals, derivatives):  # type: ignore[no-un
     m = n + 1 - origin
     S = row_length(m, LANES)
     inner, outer, total = passes.inner, passes.outer, passes.total
-    mass = 0.0
+    mass, (base, slope) = 0.0, goal(total)
     for w in range(1, m):
         row = LANES + w * S
         for i in range(m - w):
             left, right = origin + i, origin + i + w
-            p, dp = posterior(inner.IR, outer.IR, row + i, total)
+            p, dp = posterior(inner.IR, outer.IR, row + i, base, slope)
             marginals[left, right] = dp if derivatives else p
             mass += p
             if left > 0:
-                p, dp = posterior(inner.IL, outer.IL, row + i, total)
+                p, dp = posterior(inner.IL, outer.IL, row + i, base, slope)
                 marginals[right, left] = dp if derivatives else p
                 mass += p
     if single_root:
         for r in range(n):
-            p, dp = posterior(inner.root, outer.root, r, total)
+            p, dp = posterior(inner.root, outer.root, r, base, slope)
             marginals[0, r + 1] = dp if derivatives else p
             mass += p
     return mass

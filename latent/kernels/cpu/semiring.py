@@ -183,24 +183,43 @@ def _add_product(A, a, B, b, out, o):  # type: ignore[no-untyped-def]
     return {MaxPlus: larger, Real: add, Dual: add_dual, LogDual: log_add}[kind]
 
 
-def posterior(inner: Any, outer: Any, o: int, total: Any) -> tuple[float, float]:
-    """The probability inner[o] ⊗ outer[o] / total[0] of an item, and its tangent."""
+def goal(total: Any) -> tuple[float, float]:
+    """What `posterior` wants to know of total[0]: its reciprocal, or its logarithm; and its relative tangent."""
+    raise NotImplementedError("jitted code only")
+
+
+@overload(goal)
+def _goal(total):  # type: ignore[no-untyped-def]
+    def real(total):  # type: ignore[no-untyped-def]
+        return 1.0 / total.value[0], 0.0
+
+    def dual(total):  # type: ignore[no-untyped-def]
+        return 1.0 / total.value[0], total.tangent[0] / total.value[0]
+
+    def log_dual(total):  # type: ignore[no-untyped-def]
+        return total.value[0], total.tangent[0]
+
+    return {Real: real, Dual: dual, LogDual: log_dual}[total.instance_class]
+
+
+def posterior(inner: Any, outer: Any, o: int, base: float, slope: float) -> tuple[float, float]:
+    """The probability inner[o] ⊗ outer[o] / total[0] of an item, and its tangent, given the total's `goal`."""
     raise NotImplementedError("jitted code only")
 
 
 @overload(posterior)
-def _posterior(inner, outer, o, total):  # type: ignore[no-untyped-def]
-    def real(inner, outer, o, total):  # type: ignore[no-untyped-def]
-        return inner.value[o] * outer.value[o] / total.value[0], 0.0
+def _posterior(inner, outer, o, base, slope):  # type: ignore[no-untyped-def]
+    def real(inner, outer, o, base, slope):  # type: ignore[no-untyped-def]
+        return inner.value[o] * outer.value[o] * base, 0.0
 
-    def dual(inner, outer, o, total):  # type: ignore[no-untyped-def]
-        x, y, z = inner.value[o], outer.value[o], total.value[0]
-        p = x * y / z
-        return p, (inner.tangent[o] * y + x * outer.tangent[o]) / z - p * total.tangent[0] / z
+    def dual(inner, outer, o, base, slope):  # type: ignore[no-untyped-def]
+        x, y = inner.value[o], outer.value[o]
+        p = x * y * base
+        return p, (inner.tangent[o] * y + x * outer.tangent[o]) * base - p * slope
 
-    def log_dual(inner, outer, o, total):  # type: ignore[no-untyped-def]
-        p = math.exp(inner.value[o] + outer.value[o] - total.value[0])
-        return p, p * (inner.tangent[o] + outer.tangent[o] - total.tangent[0])
+    def log_dual(inner, outer, o, base, slope):  # type: ignore[no-untyped-def]
+        p = math.exp(inner.value[o] + outer.value[o] - base)
+        return p, p * (inner.tangent[o] + outer.tangent[o] - slope)
 
     return {Real: real, Dual: dual, LogDual: log_dual}[inner.instance_class]
 
