@@ -51,13 +51,22 @@ def tokenize(text: str) -> list[str]:
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
-    text = text.replace("’", "'")  # the rules know the plain apostrophe only; places stay the same
+    text = plain_apostrophes(text)
     start = 0
-    ends = [match.start() for match in _SENTENCE_END.finditer(text)]
-    for end in [*ends, len(text)]:
+    for end in sentence_ends(text):
         for left, right in _tokenizer.span_tokenize(text[start:end]):
             yield start + left, start + right
         start = end
+
+
+def plain_apostrophes(text: str) -> str:
+    """Return the text as the rules read it: they know the plain apostrophe only; places stay the same."""
+    return text.replace("’", "'")
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Return the places where a sentence ends, each before a space; the last is the end of the text."""
+    return [*(match.start() for match in _SENTENCE_END.finditer(text)), len(text)]
 
 
 def normalize(token: str) -> str:

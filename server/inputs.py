@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from latent.text import tokenize
 from server.errors import invalid
 from server.predictor import ArcRule, Item
 from server.schemas import Constraint, Input, InputKind, Limits, Pair, Tokens
+from server.words import tokenize
 
 SIDES = ("premise", "hypothesis")
 
