@@ -52,6 +52,32 @@ def test_long_sentences_agree_with_torch_struct(single_root):
     torch.testing.assert_close(ours(vjp), theirs, atol=1e-8, rtol=0)
 
 
+@pytest.mark.parametrize("single_root", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_short_and_long_sentences_in_one_batch(single_root, dtype):
+    """Short ones are done together; long ones, and those that leave the range of a double, one by one."""
+    generator = torch.Generator().manual_seed(2)
+    lengths = torch.randint(1, 34, (90,), generator=generator)
+    scores = random_scores(90, 33, 3).to(dtype)
+    scores[::7] *= 1000
+    scores[::5, 2, :] = -torch.inf  # the second word heads nothing
+    direction = random_scores(90, 33, 4).to(dtype)
+    tree = ProjectiveTree(single_root=single_root)
+
+    def all_of(scores, lengths, direction):
+        scores = scores.clone().requires_grad_()
+        mu = tree.marginals(scores, lengths)
+        (vjp,) = torch.autograd.grad((mu * direction).sum(), scores)
+        return tree.map(scores, lengths), tree.log_partition(scores, lengths), mu, vjp
+
+    together = all_of(scores, lengths, direction)
+    for b, n in enumerate(lengths.tolist()):
+        own = slice(b, b + 1), slice(n + 1), slice(n + 1)
+        alone = all_of(scores[own], lengths[b : b + 1], direction[own])
+        for found, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(found[own] if found.dim() == 3 else found[b : b + 1], expected)
+
+
 @pytest.mark.parametrize("scale", [1.0, 300.0, 1e4])
 def test_long_sentences_stay_finite_at_any_scale(scale):
     """Where real numbers overflow, logarithms take over: the marginals are those of a common shift anyway."""

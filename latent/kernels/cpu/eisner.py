@@ -1,7 +1,7 @@
-r"""Eisner's algorithm over any semiring, for one sentence (Eisner 1996; outside part: Paskin 2001).
+r"""Eisner's algorithm over any semiring, for one sentence or several at once (Eisner 1996; outside part: Paskin 2001).
 
-Charts are stored by width: the item over positions i … i+w stands at `row(w) + i`. Then each step below
-reads and writes contiguous vectors over all starts i at once:
+Charts are stored by width: row w holds the items over positions i … i+w for all starts i (`Layout`). Then
+each step below reads and writes contiguous vectors, over starts or over sentences:
 
     X[w][i]  = ⊕_{d=0}^{w-1} CR[d][i] ⊗ CL[w-1-d][i+d+1]
     IR[w][i] = X[w][i] ⊗ R[w][i]            IL[w][i] = X[w][i] ⊗ L[w][i]
@@ -12,9 +12,9 @@ C is a complete item, I an incomplete one (its two ends are joined by an arc), R
 the left end) and L left. With several roots the root symbol is position 0 of the chart. With a single root
 the chart holds the words alone, and the root's one child r joins CL over 0…r and CR over r…m-1.
 
-Behind each row are lanes that hold 0̄, in the tables that are read from any start (`clear_edges`; where reads
-start at multiples of a vector, the arcs' own 0̄ is enough). They stay 0̄ by induction; so a vector may run over
-the end of a row, and before its start.
+Where vectors run over starts, lanes that hold 0̄ lie behind each row of the tables that are read from any
+start (`clear_edges`; where reads start at multiples of a vector, the arcs' own 0̄ is enough). They stay 0̄ by
+induction; so a vector may run over the end of a row, and before its start.
 """
 
 from __future__ import annotations
@@ -55,109 +55,117 @@ def lanes_of(array):  # type: ignore[no-untyped-def]
     return VECTOR_BYTES // array.itemsize
 
 
-@compiled
-def row_length(m, lanes):  # type: ignore[no-untyped-def]
-    """Distance between the rows of a chart over m positions: the starts, and lanes of 0̄ behind them."""
-    return (m + lanes - 1) // lanes * lanes + lanes
+class Layout(NamedTuple):
+    """Where items lie: that over i … i+w of the sentence in lane l at `lanes + w·row + i·pitch + l`.
+
+    With pitch 1 there is one sentence, and vectors run over its starts. With a pitch of `lanes` there are as
+    many sentences, and vectors run over them: faster for short ones, whose rows fill no vector.
+    """
+
+    lanes: Any
+    pitch: Any
+    row: Any
 
 
 @compiled
-def chart_size(m, lanes):  # type: ignore[no-untyped-def]
+def one_sentence(m, lanes):  # type: ignore[no-untyped-def]
+    """The layout for m positions of one sentence; behind the starts of a row are lanes of 0̄."""
+    return Layout(lanes, 1, (m + lanes - 1) // lanes * lanes + lanes)
+
+
+@compiled
+def many_sentences(m, lanes):  # type: ignore[no-untyped-def]
+    """The layout for m positions of as many sentences as a vector has lanes."""
+    return Layout(lanes, lanes, m * lanes)
+
+
+@compiled
+def table_size(m, layout):  # type: ignore[no-untyped-def]
     """How many numbers one table of a chart over m positions takes."""
-    return lanes + (m + 1) * row_length(m, lanes) + lanes
+    return layout.lanes + (m + 1) * layout.row + layout.lanes
 
 
 @compiled
-def clear_edges(table, m, zero, lanes):  # type: ignore[no-untyped-def]
+def clear_edges(table, m, zero, layout):  # type: ignore[no-untyped-def]
     """Put 0̄ behind the end of each row and before its start, as far as a vector may run over."""
-    S = row_length(m, lanes)
     fill_vector(table, 0, zero)
     for w in range(m + 1):
-        row = lanes + w * S
+        row = layout.lanes + w * layout.row
         fill_vector(table, row + m - w, zero)
-        fill_vector(table, row + S - lanes, zero)
+        fill_vector(table, row + layout.row - layout.lanes, zero)
 
 
 @compiled
-def inside(m, one, chart, lanes):  # type: ignore[no-untyped-def]
+def inside(m, one, chart, layout):  # type: ignore[no-untyped-def]
     """Fill the chart over m positions from its arc weights R and L; `one` is the semiring's 1̄."""
-    S = row_length(m, lanes)
+    first, p, S = layout
     R, L, _, CR, CL, IR, IL, X = chart
-    first = lanes
-    fill(CR, first, m, one)
-    fill(CL, first, m, one)
+    fill(CR, first, m * p, one)
+    fill(CL, first, m * p, one)
     for w in range(1, m):
         row, before = first + w * S, first + (w - 1) * S
-        for i in range(0, m - w, lanes):
-            contract(CR, first + i, S, CL, before + i + 1, 1 - S, w, X, i)
-            contract(X, i, 0, R, row + i, 0, 1, IR, row + i)
-            contract(X, i, 0, L, row + i, 0, 1, IL, row + i)
-        for i in range(0, m - w, lanes):
-            contract(IR, first + S + i, S, CR, before + i + 1, 1 - S, w, CR, row + i)
-            contract(CL, first + i, S, IL, row + i, 1 - S, w, CL, row + i)
+        for o in range(0, (m - w) * p, layout.lanes):
+            contract(CR, first + o, S, CL, before + o + p, p - S, w, X, o)
+            contract(X, o, 0, R, row + o, 0, 1, IR, row + o)
+            contract(X, o, 0, L, row + o, 0, 1, IL, row + o)
+        for o in range(0, (m - w) * p, layout.lanes):
+            contract(IR, first + S + o, S, CR, before + o + p, p - S, w, CR, row + o)
+            contract(CL, first + o, S, IL, row + o, p - S, w, CL, row + o)
 
 
 @compiled
-def outside(m, inner, outer, lanes):  # type: ignore[no-untyped-def]
-    """Pull the adjoints of all items, widest first; `outer` starts with the adjoints of the goal's items."""
-    S = row_length(m, lanes)
-    first = lanes
-    for i in range(0, m - 1, lanes):
+def outside(m, inner, outer, layout):  # type: ignore[no-untyped-def]
+    """Pull the adjoints of all items, widest first; `outer` starts with the adjoints of the goals' items."""
+    first, p, S = layout
+    for o in range(0, (m - 1) * p, layout.lanes):
+        i = o // p
+        last = i + layout.lanes // p - 1  # the last start of these vectors
         for w in range(m - 1 - i, 0, -1):
-            row, above = first + w * S, first + (w + 1) * S
+            row, above = first + w * S + o, first + (w + 1) * S + o
+            inner_row = first + S + o
             wider = m - 1 - i - w
             if wider > 0:  # this item is the left part of a wider one that starts where it starts
-                add_contract(outer.CL, above + i, S, inner.IL, first + S + i + w, S, wider, outer.CL, row + i)
-                add_contract(outer.X, above + i, S, inner.CL, first + i + w + 1, S, wider, outer.CR, row + i)
-            longer = min(i + lanes - 1, m - 1 - w)
+                add_contract(outer.CL, above, S, inner.IL, inner_row + w * p, S, wider, outer.CL, row)
+                add_contract(outer.X, above, S, inner.CL, first + o + (w + 1) * p, S, wider, outer.CR, row)
+            longer = min(last, m - 1 - w)
             if longer > 0:  # this item is the right part of a wider one that starts up to `longer` before
-                add_contract(
-                    outer.X, above + i - 1, S - 1, inner.CR, first + i - 1, S - 1, longer, outer.CL, row + i
-                )
-                add_contract(
-                    outer.CR,
-                    above + i - 1,
-                    S - 1,
-                    inner.IR,
-                    first + S + i - 1,
-                    S - 1,
-                    longer,
-                    outer.CR,
-                    row + i,
-                )
-            contract(outer.CR, row + i, S, inner.CR, first + i + w, S, m - i - w, outer.IR, row + i)
-            contract(
-                outer.CL, row + i, S - 1, inner.CL, first + i, S - 1, min(i + lanes, m - w), outer.IL, row + i
-            )
-            contract(outer.IR, row + i, 0, inner.R, row + i, 0, 1, outer.X, row + i)
-            add_contract(outer.IL, row + i, 0, inner.L, row + i, 0, 1, outer.X, row + i)
+                back = S - p
+                add_contract(outer.X, above - p, back, inner.CR, first + o - p, back, longer, outer.CL, row)
+                add_contract(outer.CR, above - p, back, inner.IR, inner_row - p, back, longer, outer.CR, row)
+            contract(outer.CR, row, S, inner.CR, first + o + w * p, S, m - i - w, outer.IR, row)
+            contract(outer.CL, row, S - p, inner.CL, first + o, S - p, min(last + 1, m - w), outer.IL, row)
+            contract(outer.IR, row, 0, inner.R, row, 0, 1, outer.X, row)
+            add_contract(outer.IL, row, 0, inner.L, row, 0, 1, outer.X, row)
 
 
 @compiled
-def finish(m, single_root, chart, lanes, total):  # type: ignore[no-untyped-def]
-    """Put the goal, the ⊕ over all trees, into total[0]."""
-    S = row_length(m, lanes)
+def finish(m, single_root, chart, layout, lane, total):  # type: ignore[no-untyped-def]
+    """Put the goal, the ⊕ over all trees of the sentence in this lane, into total[lane]."""
+    first, p, S = layout
     CR, CL, X = chart.CR, chart.CL, chart.X
+    first += lane
     if not single_root:  # the one item over everything, headed by the root symbol
-        set_product(CR, lanes + (m - 1) * S, CR, lanes, total, 0)
+        set_product(CR, first + (m - 1) * S, CR, first, total, lane)
         return
     for r in range(m):  # the root's child r heads all words before it and all words behind it
-        set_product(CL, lanes + r * S, CR, lanes + (m - 1 - r) * S + r, X, r)
-        add_product(X, r, chart.root, r, total, 0)
+        o = r * p + lane
+        set_product(CL, first + r * S, CR, first + (m - 1 - r) * S + r * p, X, o)
+        add_product(X, o, chart.root, o, total, lane)
 
 
 @compiled
-def start_outside(m, single_root, one, inner, outer, lanes):  # type: ignore[no-untyped-def]
-    """Set the adjoints of what the goal is made of, after `finish`."""
-    S = row_length(m, lanes)
+def start_outside(m, single_root, one, inner, outer, layout, lane):  # type: ignore[no-untyped-def]
+    """Set the adjoints of what the goal of the sentence in this lane is made of, after `finish`."""
+    first, p, S = layout
+    first += lane
     if not single_root:
-        outer.CR.value[lanes + (m - 1) * S] = one
+        outer.CR.value[first + (m - 1) * S] = one
         return
     for r in range(m):
-        before, behind = lanes + r * S, lanes + (m - 1 - r) * S + r
-        set_product(inner.CL, before, inner.CR, behind, outer.root, r)
-        set_product(inner.CR, behind, inner.root, r, outer.CL, before)
-        set_product(inner.CL, before, inner.root, r, outer.CR, behind)
+        before, behind, o = first + r * S, first + (m - 1 - r) * S + r * p, r * p + lane
+        set_product(inner.CL, before, inner.CR, behind, outer.root, o)
+        set_product(inner.CR, behind, inner.root, o, outer.CL, before)
+        set_product(inner.CL, before, inner.root, o, outer.CR, behind)
 
 
 LEFT, RIGHT = 0, 1  # complete items on the stack, by where their arcs point
@@ -177,16 +185,17 @@ def _push(stack, top, kind, i, w):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def derive(m, single_root, chart, lanes, random, stack, heads):  # type: ignore[no-untyped-def]
-    """Undo the recursion: `pick` a split of each item, from the goal down, and write the heads of its arcs.
+def derive(m, single_root, chart, layout, lane, random, stack, heads):  # type: ignore[no-untyped-def]
+    """Undo the recursion in one lane: `pick` a split of each item, from the goal down; write its arcs' heads.
 
     That is the best tree over (max, +), and a draw from the Gibbs distribution over sums.
     """
-    S = row_length(m, lanes)
+    first, p, S = layout
+    first += lane
     origin = 1 if single_root else 0  # the scores' index of position 0
     _, _, root, CR, CL, IR, IL, X = chart
     if single_root:
-        child = pick(X, 0, 1, root, 0, 1, m, random)  # X holds CL ⊗ CR since `finish`
+        child = pick(X, lane, p, root, lane, p, m, random)  # X holds CL ⊗ CR since `finish`
         heads[child] = 0
         _push(stack, 0, LEFT, 0, child)
         _push(stack, 1, RIGHT, child, m - 1 - child)
@@ -199,20 +208,20 @@ def derive(m, single_root, chart, lanes, random, stack, heads):  # type: ignore[
         kind, i, w = stack[top, 0], stack[top, 1], stack[top, 2]
         if w == 0:
             continue
-        o = lanes + i
+        o = first + i * p
         if kind == LEFT:  # CL[w][i] = ⊕ CL[d][i] ⊗ IL[w-d][i+d]: the head is i+w, its modifier i+d
-            d = pick(CL, o, S, IL, o + w * S, 1 - S, w, random)
+            d = pick(CL, o, S, IL, o + w * S, p - S, w, random)
             _push(stack, top, LEFT, i, d)
             heads[origin + i + d - 1] = origin + i + w
             i, w = i + d, w - d
         else:  # CR[w][i] = ⊕ IR[d][i] ⊗ CR[w-d][i+d]: the head is i, its modifier i+d
-            d = 1 + pick(IR, o + S, S, CR, o + (w - 1) * S + 1, 1 - S, w, random)
+            d = 1 + pick(IR, o + S, S, CR, o + (w - 1) * S + p, p - S, w, random)
             _push(stack, top, RIGHT, i + d, w - d)
             heads[origin + i + d - 1] = origin + i
             w = d
         # The incomplete item over i … i+w: ⊕ CR[d][i] ⊗ CL[w-1-d][i+d+1]
-        o = lanes + i
-        d = pick(CR, o, S, CL, o + (w - 1) * S + 1, 1 - S, w, random)
+        o = first + i * p
+        d = pick(CR, o, S, CL, o + (w - 1) * S + p, p - S, w, random)
         _push(stack, top + 1, RIGHT, i, d)
         _push(stack, top + 2, LEFT, i + d + 1, w - 1 - d)
         top += 3

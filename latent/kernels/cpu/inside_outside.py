@@ -21,18 +21,29 @@ import numpy as np
 
 from latent.kernels.cpu.eisner import (
     Chart,
-    chart_size,
     clear_edges,
     derive,
     finish,
     inside,
+    many_sentences,
     new_stack,
+    one_sentence,
     outside,
-    row_length,
     start_outside,
+    table_size,
 )
 from latent.kernels.cpu.jit import compiled
-from latent.kernels.cpu.semiring import TABLES, Dual, LogDual, Real, fill, fill_vector, goal, posterior, table
+from latent.kernels.cpu.semiring import (
+    TABLES,
+    Dual,
+    LogDual,
+    Real,
+    fill_vector,
+    goal,
+    posterior,
+    set_tangent,
+    table,
+)
 from latent.kernels.cpu.simd import LANES64 as LANES
 from latent.kernels.cpu.simd import aligned, exp_lanes
 from latent.kernels.cpu.viterbi import best_tree, viterbi_workspace
@@ -58,16 +69,36 @@ class Workspace(NamedTuple):
 
 @compiled
 def real_workspace(n):  # type: ignore[no-untyped-def]
-    """Room for sums over the trees of sentences of up to n words."""
-    memory = aligned(2 * TABLES * chart_size(n + 1, LANES))
-    return Workspace(np.empty(n), memory, _passes(Real(memory), memory))
+    """Room for sums over the trees of one sentence of up to n words."""
+    memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
+    return Workspace(np.empty((1, n)), memory, _passes(Real(memory), memory))
 
 
 @compiled
 def dual_workspace(n):  # type: ignore[no-untyped-def]
     """Room for such sums and their derivatives."""
-    memory = aligned(2 * TABLES * chart_size(n + 1, LANES))
-    return Workspace(np.empty(n), memory, _passes(Dual(memory, memory), memory))
+    memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
+    return Workspace(np.empty((1, n)), memory, _passes(Dual(memory, memory), memory))
+
+
+@compiled
+def real_workspace_for_many(n):  # type: ignore[no-untyped-def]
+    """Room for the sums of as many sentences of up to n words as a vector has lanes."""
+    memory = _memory(table_size(n + 1, many_sentences(n + 1, LANES)))
+    return Workspace(np.empty((LANES, n)), memory, _passes(Real(memory), memory))
+
+
+@compiled
+def dual_workspace_for_many(n):  # type: ignore[no-untyped-def]
+    """Room for such sums and their derivatives."""
+    memory = _memory(table_size(n + 1, many_sentences(n + 1, LANES)))
+    return Workspace(np.empty((LANES, n)), memory, _passes(Dual(memory, memory), memory))
+
+
+@compiled
+def _memory(size):  # type: ignore[no-untyped-def]
+    """Tables of so many values, and of as many tangents."""
+    return aligned(2 * TABLES * size, np.empty(0))
 
 
 @compiled
@@ -99,27 +130,35 @@ def _passes(kind, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _clear(passes, m, zero):  # type: ignore[no-untyped-def]
+def _clear(passes, m, zero, layout):  # type: ignore[no-untyped-def]
     """Put 0̄ wherever a pass over m positions counts on it."""
     inner, outer, total = passes
-    for items in (inner.CR, inner.CL, inner.IR, inner.IL, outer.X):
-        clear_edges(items, m, zero, LANES)
-    fill(total, 0, 1, zero)
-    for o in range(0, chart_size(m, LANES), LANES):  # the outside pass adds to these two
+    if layout.pitch == 1:
+        for items in (inner.CR, inner.CL, inner.IR, inner.IL, outer.X):
+            clear_edges(items, m, zero, layout)
+    else:  # a sentence shorter than others has no arcs among positions that it lacks
+        for o in range(0, table_size(m, layout), LANES):
+            fill_vector(inner.R, o, -np.inf)
+            fill_vector(inner.L, o, -np.inf)
+            fill_vector(inner.root, o, -np.inf)
+    fill_vector(total, 0, zero)
+    for o in range(0, table_size(m, layout), LANES):  # the outside pass adds to these two
         fill_vector(outer.CR, o, zero)
         fill_vector(outer.CL, o, zero)
 
 
 @compiled
 def best_head_shift(scores, n, shift):  # type: ignore[no-untyped-def]
-    """shift[j-1] is the best score of an arc into word j; False if no arc may enter some word."""
+    """shift[j-1] is the best score of an arc into word j, 0 if no arc may enter it."""
     for j in range(1, n + 1):
         shift[j - 1] = scores[0, j]
     for h in range(1, n + 1):
         for j in range(1, n + 1):
             if h != j and scores[h, j] > shift[j - 1]:
                 shift[j - 1] = scores[h, j]
-    return shift[:n].min() > -np.inf
+    for j in range(n):
+        if shift[j] == -np.inf:
+            shift[j] = 0.0
 
 
 @compiled
@@ -134,196 +173,187 @@ def best_tree_shift(scores, n, single_root, shift):  # type: ignore[no-untyped-d
 
 
 @compiled
-def _load(scores, n, single_root, shift, passes):  # type: ignore[no-untyped-def]
-    """Lay scores - shift out by width, with no arcs behind the end of a row."""
+def _load(scores, n, single_root, shift, passes, layout, lane):  # type: ignore[no-untyped-def]
+    """Lay a sentence's scores - shift out by width, with no arcs behind the end of a row."""
+    first, p, S = layout
     origin = 1 if single_root else 0
     m = n + 1 - origin
-    S = row_length(m, LANES)
     R, L, root = passes.inner.R.value, passes.inner.L.value, passes.inner.root.value
     for w in range(1, m):
-        row = LANES + w * S
-        fill_vector(passes.inner.R, row + m - w, -np.inf)
-        fill_vector(passes.inner.L, row + m - w, -np.inf)
+        row = first + w * S + lane
+        if p == 1:
+            fill_vector(passes.inner.R, row + m - w, -np.inf)
+            fill_vector(passes.inner.L, row + m - w, -np.inf)
         for i in range(m - w):
             left, right = origin + i, origin + i + w
-            R[row + i] = np.float64(scores[left, right]) - shift[right - 1]
-            L[row + i] = np.float64(scores[right, left]) - shift[left - 1] if left > 0 else -np.inf
+            R[row + i * p] = scores[left, right] - shift[right - 1]
+            L[row + i * p] = scores[right, left] - shift[left - 1] if left > 0 else -np.inf
     if single_root:
         for r in range(n):
-            root[r] = np.float64(scores[0, r + 1]) - shift[r]
+            root[r * p + lane] = scores[0, r + 1] - shift[r]
 
 
 @compiled
-def _exponentiate(n, single_root, passes):  # type: ignore[no-untyped-def]
+def _exponentiate(m, passes, layout):  # type: ignore[no-untyped-def]
     """Replace the loaded scores by their exponentials."""
-    m = n if single_root else n + 1
-    S = row_length(m, LANES)
+    first, p, S = layout
     for w in range(1, m):
-        row = LANES + w * S
-        for i in range(0, m - w, LANES):
-            exp_lanes(passes.inner.R.value, row + i)
-            exp_lanes(passes.inner.L.value, row + i)
-    if single_root:
-        for r in range(n):
-            passes.inner.root.value[r] = math.exp(passes.inner.root.value[r])
+        row = first + w * S
+        for o in range(0, (m - w) * p, LANES):
+            exp_lanes(passes.inner.R.value, row + o)
+            exp_lanes(passes.inner.L.value, row + o)
+    for o in range(0, m * p, LANES):
+        exp_lanes(passes.inner.root.value, o)
 
 
 @compiled
-def _load_tangents(direction, n, single_root, passes, logarithms):  # type: ignore[no-untyped-def]
-    """Lay the tangents of the arcs' weights out by width: the direction, times the weight unless in
-    logarithms."""
+def _load_tangents(direction, n, single_root, passes, layout, lane):  # type: ignore[no-untyped-def]
+    """Lay the tangents of a sentence's weights out by width, given those of its scores."""
+    first, p, S = layout
     origin = 1 if single_root else 0
     m = n + 1 - origin
-    S = row_length(m, LANES)
     R, L, root = passes.inner.R, passes.inner.L, passes.inner.root
-    nothing = -np.inf if logarithms else 0.0
     for w in range(1, m):
-        row = LANES + w * S
+        row = first + w * S + lane
         for i in range(m - w):
             left, right = origin + i, origin + i + w
-            o = row + i
-            R.tangent[o] = 0.0
-            L.tangent[o] = 0.0
-            if R.value[o] != nothing:
-                R.tangent[o] = direction[left, right] * (1.0 if logarithms else R.value[o])
-            if L.value[o] != nothing:
-                L.tangent[o] = direction[right, left] * (1.0 if logarithms else L.value[o])
+            set_tangent(R, row + i * p, direction[left, right])
+            set_tangent(L, row + i * p, direction[right, left])
     if single_root:
         for r in range(n):
-            root.tangent[r] = 0.0
-            if root.value[r] != nothing:
-                root.tangent[r] = direction[0, r + 1] * (1.0 if logarithms else root.value[r])
+            set_tangent(root, r * p + lane, direction[0, r + 1])
 
 
 @compiled
-def _read(n, single_root, passes, marginals, derivatives):  # type: ignore[no-untyped-def]
-    """Write the arcs' marginals, or if `derivatives` their tangents; return the sum of the marginals."""
+def _read(n, single_root, passes, layout, lane, marginals, derivatives):  # type: ignore[no-untyped-def]
+    """Write the marginals of a sentence's arcs, or if `derivatives` their tangents; return the sum of the
+    marginals."""
+    first, p, S = layout
     origin = 1 if single_root else 0
     m = n + 1 - origin
-    S = row_length(m, LANES)
-    inner, outer, total = passes.inner, passes.outer, passes.total
-    mass, (base, slope) = 0.0, goal(total)
+    inner, outer, total = passes
+    mass, (base, slope) = 0.0, goal(total, lane)
     for w in range(1, m):
-        row = LANES + w * S
+        row = first + w * S + lane
         for i in range(m - w):
-            left, right = origin + i, origin + i + w
-            p, dp = posterior(inner.IR, outer.IR, row + i, base, slope)
-            marginals[left, right] = dp if derivatives else p
-            mass += p
+            left, right, o = origin + i, origin + i + w, row + i * p
+            q, dq = posterior(inner.IR, outer.IR, o, base, slope)
+            marginals[left, right] = dq if derivatives else q
+            mass += q
             if left > 0:
-                p, dp = posterior(inner.IL, outer.IL, row + i, base, slope)
-                marginals[right, left] = dp if derivatives else p
-                mass += p
+                q, dq = posterior(inner.IL, outer.IL, o, base, slope)
+                marginals[right, left] = dq if derivatives else q
+                mass += q
     if single_root:
         for r in range(n):
-            p, dp = posterior(inner.root, outer.root, r, base, slope)
-            marginals[0, r + 1] = dp if derivatives else p
-            mass += p
+            q, dq = posterior(inner.root, outer.root, r * p + lane, base, slope)
+            marginals[0, r + 1] = dq if derivatives else q
+            mass += q
     return mass
 
 
 @compiled
-def _real_sums(scores, n, single_root, workspace, marginals):  # type: ignore[no-untyped-def]
-    """log of the sum of exp(score - shift) over trees, and the marginals; NaN if real numbers do not do."""
-    m, passes = n if single_root else n + 1, workspace.passes
-    _clear(passes, m, 0.0)
-    _load(scores, n, single_root, workspace.shift, passes)
-    _exponentiate(n, single_root, passes)
-    inside(m, 1.0, passes.inner, LANES)
-    finish(m, single_root, passes.inner, LANES, passes.total)
-    total = passes.total.value[0]
-    if not (SMALLEST < total < LARGEST):
-        return np.nan
-    if marginals.size:
-        start_outside(m, single_root, 1.0, passes.inner, passes.outer, LANES)
-        outside(m, passes.inner, passes.outer, LANES)
-        mass = _read(n, single_root, passes, marginals, False)
-        if not (abs(mass - n) < 1e-6 * n):
-            return np.nan
-    return math.log(total)
+def _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out):  # type: ignore[no-untyped-def]
+    """Put each chosen sentence's sum of exp(score - shift) into its lane of the total.
 
-
-@compiled
-def _real_derivative(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
-    """The derivative of the marginals in a direction; False if real numbers do not do."""
-    m, passes = n if single_root else n + 1, workspace.passes
-    _clear(passes, m, 0.0)
-    _load(scores, n, single_root, workspace.shift, passes)
-    _exponentiate(n, single_root, passes)
-    _load_tangents(direction, n, single_root, passes, False)
-    inside(m, 1.0, passes.inner, LANES)
-    finish(m, single_root, passes.inner, LANES, passes.total)
-    if not (SMALLEST < passes.total.value[0] < LARGEST):
-        return False
-    start_outside(m, single_root, 1.0, passes.inner, passes.outer, LANES)
-    outside(m, passes.inner, passes.outer, LANES)
-    mass = _read(n, single_root, passes, out, True)
-    return abs(mass - n) < 1e-6 * n
+    It is NaN if real numbers do not do. Writes the marginals, unless `out` is empty, or their derivatives, unless `direction` is.
+    """
+    shift, _, passes = workspace
+    inner, outer, total = passes
+    more = 0 if single_root else 1
+    m = lengths[chosen].max() + more
+    _clear(passes, m, 0.0, layout)
+    for lane, b in enumerate(chosen):
+        _load(scores[b], lengths[b], single_root, shift[lane], passes, layout, lane)
+    _exponentiate(m, passes, layout)
+    if direction.size:
+        for lane, b in enumerate(chosen):
+            _load_tangents(direction[b], lengths[b], single_root, passes, layout, lane)
+    inside(m, 1.0, inner, layout)
+    for lane, b in enumerate(chosen):
+        finish(lengths[b] + more, single_root, inner, layout, lane, total)
+        if not (SMALLEST < total.value[lane] < LARGEST):
+            total.value[lane] = np.nan
+        elif out.size:
+            start_outside(lengths[b] + more, single_root, 1.0, inner, outer, layout, lane)
+    if out.size == 0:
+        return
+    outside(m, inner, outer, layout)
+    for lane, b in enumerate(chosen):
+        mass = _read(lengths[b], single_root, passes, layout, lane, out[b], direction.size > 0)
+        if not (abs(mass - lengths[b]) < 1e-6 * lengths[b]):
+            total.value[lane] = np.nan
 
 
 @compiled
 def _log_sums(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
-    """The same in logarithms, for any scores; derivatives if a direction is given (not empty)."""
-    m, memory = n if single_root else n + 1, workspace.memory
+    """The same in logarithms, for any scores of one sentence; returns the logarithm of the sum."""
+    m, (shift, memory, _) = n if single_root else n + 1, workspace
+    layout = one_sentence(m, LANES)
     passes = _passes(LogDual(memory, memory), memory)
-    _clear(passes, m, -np.inf)
-    _load(scores, n, single_root, workspace.shift, passes)
+    _clear(passes, m, -np.inf, layout)
+    _load(scores, n, single_root, shift[0], passes, layout, 0)
     if direction.size:
-        _load_tangents(direction, n, single_root, passes, True)
-    inside(m, 0.0, passes.inner, LANES)
-    finish(m, single_root, passes.inner, LANES, passes.total)
+        _load_tangents(direction, n, single_root, passes, layout, 0)
+    inside(m, 0.0, passes.inner, layout)
+    finish(m, single_root, passes.inner, layout, 0, passes.total)
     if out.size:
-        start_outside(m, single_root, 0.0, passes.inner, passes.outer, LANES)
-        outside(m, passes.inner, passes.outer, LANES)
-        _read(n, single_root, passes, out, direction.size > 0)
+        start_outside(m, single_root, 0.0, passes.inner, passes.outer, layout, 0)
+        outside(m, passes.inner, passes.outer, layout)
+        _read(n, single_root, passes, layout, 0, out, direction.size > 0)
     return passes.total.value[0]
 
 
 @compiled
-def log_partition_and_marginals(scores, n, single_root, workspace, marginals):  # type: ignore[no-untyped-def]
-    """Return the log-partition (-inf: no tree) and write the marginals, unless they are an empty array."""
-    shift = workspace.shift
-    if not best_head_shift(scores, n, shift):
-        return -np.inf
-    log_z = _real_sums(scores, n, single_root, workspace, marginals)
-    if not np.isfinite(log_z):
-        if not best_tree_shift(scores, n, single_root, shift):
-            return -np.inf
-        log_z = _real_sums(scores, n, single_root, workspace, marginals)
-    if not np.isfinite(log_z):
-        log_z = _log_sums(scores, n, single_root, np.empty((0, 0)), workspace, marginals)
-    return log_z + shift[:n].sum()
+def sums_together(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z):  # type: ignore[no-untyped-def]
+    """The log-partitions of the chosen sentences, one in each lane; NaN for one that wants `sums_alone`.
+
+    Writes their marginals, unless `out` is empty, or the derivatives of these in a direction, unless that is
+    empty.
+    """
+    for lane, b in enumerate(chosen):
+        best_head_shift(scores[b], lengths[b], workspace.shift[lane])
+    _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out)
+    for lane, b in enumerate(chosen):
+        log_z[b] = math.log(workspace.passes.total.value[lane]) + workspace.shift[lane, : lengths[b]].sum()
 
 
 @compiled
-def marginals_derivative(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
-    """Write the Jacobian of the marginals times the direction; False if there is no tree."""
-    if not best_head_shift(scores, n, workspace.shift):
-        return False
-    if _real_derivative(scores, n, single_root, direction, workspace, out):
-        return True
-    if not best_tree_shift(scores, n, single_root, workspace.shift):
-        return False
-    if not _real_derivative(scores, n, single_root, direction, workspace, out):
-        _log_sums(scores, n, single_root, direction, workspace, out)
-    return True
+def sums_alone(scores, lengths, b, single_root, direction, workspace, out, log_z):  # type: ignore[no-untyped-def]
+    """The same for sentence b, whatever its scores; its log-partition is -inf if there is no tree."""
+    n, chosen, shift = lengths[b], np.array([b]), workspace.shift[0]
+    layout = one_sentence(n if single_root else n + 1, LANES)
+    sums_together(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z)
+    if np.isfinite(log_z[b]):
+        return
+    if not best_tree_shift(scores[b], n, single_root, shift):
+        log_z[b] = -np.inf
+        return
+    _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out)
+    log_z[b] = math.log(workspace.passes.total.value[0]) + shift[:n].sum()
+    if not np.isfinite(log_z[b]):
+        ours = out[b] if out.size else np.empty((0, 0), out.dtype)
+        to = direction[b] if direction.size else np.empty((0, 0), direction.dtype)
+        log_z[b] = _log_sums(scores[b], n, single_root, to, workspace, ours) + shift[:n].sum()
 
 
 @compiled
-def sample_tree(scores, n, single_root, seed, heads, workspace):  # type: ignore[no-untyped-def]
+def sample_tree(scores, lengths, b, single_root, seed, heads, workspace):  # type: ignore[no-untyped-def]
     """Draw a tree from the Gibbs distribution by way of the inside chart; False if there is no tree."""
-    m, memory = n if single_root else n + 1, workspace.memory
+    n, chosen, nothing = lengths[b], np.array([b]), np.empty((0, 0, 0))
+    m, (shift, memory, passes) = n if single_root else n + 1, workspace
+    layout = one_sentence(m, LANES)
     random = np.array([np.uint64(seed)])
-    if not best_head_shift(scores, n, workspace.shift):
-        return False
-    nothing = np.empty((0, 0))
-    if not np.isfinite(_real_sums(scores, n, single_root, workspace, nothing)):
-        if not best_tree_shift(scores, n, single_root, workspace.shift):
+    best_head_shift(scores[b], n, shift[0])
+    _add_up(scores, lengths, chosen, single_root, nothing, layout, workspace, nothing)
+    if np.isnan(passes.total.value[0]):
+        if not best_tree_shift(scores[b], n, single_root, shift[0]):
             return False
-        if not np.isfinite(_real_sums(scores, n, single_root, workspace, nothing)):
-            _log_sums(scores, n, single_root, nothing, workspace, nothing)
+        _add_up(scores, lengths, chosen, single_root, nothing, layout, workspace, nothing)
+        if np.isnan(passes.total.value[0]):
+            _log_sums(scores[b], n, single_root, nothing[0], workspace, nothing[0])
             inner = _passes(LogDual(memory, memory), memory).inner
-            derive(m, single_root, inner, LANES, random, new_stack(m), heads)
+            derive(m, single_root, inner, layout, 0, random, new_stack(m), heads)
             return True
-    derive(m, single_root, workspace.passes.inner, LANES, random, new_stack(m), heads)
+    derive(m, single_root, passes.inner, layout, 0, random, new_stack(m), heads)
     return True

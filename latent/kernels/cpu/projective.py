@@ -1,61 +1,119 @@
-"""Blocks of a batch of projective trees: the sentences start, start + step, … one after the other."""
+"""Blocks of a batch of projective trees: the sentences start, start + step, …, short ones together."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from latent.kernels.cpu.checks import check
+from latent.kernels.cpu.eisner import lanes_of, many_sentences
 from latent.kernels.cpu.inside_outside import (
     dual_workspace,
-    log_partition_and_marginals,
-    marginals_derivative,
+    dual_workspace_for_many,
     real_workspace,
+    real_workspace_for_many,
     sample_tree,
+    sums_alone,
+    sums_together,
 )
 from latent.kernels.cpu.jit import compiled
 from latent.kernels.cpu.kbest import kbest_trees
-from latent.kernels.cpu.viterbi import best_tree, viterbi_workspace
+from latent.kernels.cpu.simd import LANES64
+from latent.kernels.cpu.viterbi import best_tree, best_trees, viterbi_workspace, viterbi_workspace_for_many
 from latent.kernels.status import FINE, NO_TREE
+
+SHORT = 24
+"""Up to this length a vector over sentences is faster than one over the starts of a sentence."""
+
+
+@compiled
+def _check_all(scores, lengths, status, start, step):  # type: ignore[no-untyped-def]
+    for b in range(start, lengths.size, step):
+        status[b] = check(scores[b], lengths[b])
+
+
+@compiled
+def _next_group(lengths, status, b, step, group):  # type: ignore[no-untyped-def]
+    """Put sentences from b on into the group: a long one, or short ones as many as fit.
+
+    Returns how many there are and where to go on. Those with an error are passed over.
+    """
+    count = 0
+    while b < lengths.size and count < group.size:
+        if status[b] == FINE:
+            if lengths[b] > SHORT:
+                if count > 0:
+                    break
+                group[0] = b
+                return 1, b + step
+            group[count] = b
+            count += 1
+        b += step
+    return count, b
 
 
 @compiled
 def map_block(scores, lengths, single_root, z, status, start, step):  # type: ignore[no-untyped-def]
     """Write the arcs of each sentence's best tree into z, which starts as zeros."""
-    heads = np.empty(scores.shape[1], np.int64)
-    workspace = viterbi_workspace(scores.shape[1] - 1, scores)
-    for b in range(start, lengths.size, step):
-        n = lengths[b]
-        status[b] = check(scores[b], n)
-        if status[b] != FINE:
-            continue
-        if best_tree(scores[b], n, single_root, heads, workspace) == -np.inf:
-            status[b] = NO_TREE
-            continue
-        for j in range(n):
-            z[b, heads[j], j + 1] = 1
+    words, lanes = scores.shape[1] - 1, lanes_of(scores)
+    heads, group = np.empty((lanes, words), np.int64), np.empty(lanes, np.int64)
+    alone = viterbi_workspace(words, scores)
+    together = viterbi_workspace_for_many(min(words, SHORT), scores)
+    _check_all(scores, lengths, status, start, step)
+    b = start
+    while b < lengths.size:
+        count, b = _next_group(lengths, status, b, step, group)
+        total = together.total.value
+        if count == 1:
+            n, total = lengths[group[0]], alone.total.value
+            best_tree(scores[group[0]], n, single_root, heads[0], alone)
+        elif count > 1:
+            best_trees(scores, lengths, group[:count], single_root, heads, together)
+        for lane in range(count):
+            mine = group[lane]
+            if total[lane] == -np.inf:
+                status[mine] = NO_TREE
+                continue
+            for j in range(lengths[mine]):
+                z[mine, heads[lane, j], j + 1] = 1
+
+
+@compiled
+def _sums(  # type: ignore[no-untyped-def]
+    scores, lengths, single_root, direction, alone, together, out, log_z, status, start, step
+):
+    """Sums over the trees of each sentence: see `sums_together`."""
+    group = np.empty(LANES64, np.int64)
+    b = start
+    while b < lengths.size:
+        count, b = _next_group(lengths, status, b, step, group)
+        if count > 1:
+            chosen = group[:count]
+            layout = many_sentences(lengths[chosen].max() + (0 if single_root else 1), LANES64)
+            sums_together(scores, lengths, chosen, single_root, direction, layout, together, out, log_z)
+        for mine in group[:count]:
+            if count == 1 or not np.isfinite(log_z[mine]):
+                sums_alone(scores, lengths, mine, single_root, direction, alone, out, log_z)
+            if log_z[mine] == -np.inf:
+                status[mine] = NO_TREE
 
 
 @compiled
 def sums_block(scores, lengths, single_root, log_z, marginals, status, start, step):  # type: ignore[no-untyped-def]
     """Write each sentence's log-partition, and its marginals unless `marginals` is empty."""
-    workspace = real_workspace(scores.shape[1] - 1)
-    for b in range(start, lengths.size, step):
-        n = lengths[b]
-        status[b] = check(scores[b], n)
-        if status[b] != FINE:
-            continue
-        out = marginals[b] if marginals.size else np.empty((0, 0), marginals.dtype)
-        log_z[b] = log_partition_and_marginals(scores[b], n, single_root, workspace, out)
-        if log_z[b] == -np.inf:
-            status[b] = NO_TREE
+    words = scores.shape[1] - 1
+    alone, together = real_workspace(words), real_workspace_for_many(min(words, SHORT))
+    nothing = np.empty((0, 0, 0))
+    _check_all(scores, lengths, status, start, step)
+    _sums(scores, lengths, single_root, nothing, alone, together, marginals, log_z, status, start, step)
 
 
 @compiled
 def derivative_block(scores, lengths, single_root, direction, out, start, step):  # type: ignore[no-untyped-def]
     """Write the Jacobian of each sentence's marginals times the direction."""
-    workspace = dual_workspace(scores.shape[1] - 1)
-    for b in range(start, lengths.size, step):
-        marginals_derivative(scores[b], lengths[b], single_root, direction[b], workspace, out[b])
+    words = scores.shape[1] - 1
+    alone, together = dual_workspace(words), dual_workspace_for_many(min(words, SHORT))
+    log_z, status = np.empty(lengths.size), np.full(lengths.size, FINE)
+    _sums(scores, lengths, single_root, direction, alone, together, out, log_z, status, start, step)
 
 
 @compiled
@@ -63,25 +121,23 @@ def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  
     """Write the arcs of a draw from each sentence's Gibbs distribution, made with its seed."""
     heads = np.empty(scores.shape[1], np.int64)
     workspace = real_workspace(scores.shape[1] - 1)
+    _check_all(scores, lengths, status, start, step)
     for b in range(start, lengths.size, step):
-        n = lengths[b]
-        status[b] = check(scores[b], n)
         if status[b] != FINE:
             continue
-        if not sample_tree(scores[b], n, single_root, seeds[b], heads, workspace):
+        if not sample_tree(scores, lengths, b, single_root, seeds[b], heads, workspace):
             status[b] = NO_TREE
             continue
-        for j in range(n):
+        for j in range(lengths[b]):
             z[b, heads[j], j + 1] = 1
 
 
 @compiled
 def kbest_block(scores, lengths, single_root, values, heads, counts, status, start, step):  # type: ignore[no-untyped-def]
     """Write the scores, heads and number of each sentence's best trees."""
+    _check_all(scores, lengths, status, start, step)
     for b in range(start, lengths.size, step):
-        n = lengths[b]
-        status[b] = check(scores[b], n)
         if status[b] == FINE:
-            counts[b] = kbest_trees(scores[b], n, single_root, values[b], heads[b])
+            counts[b] = kbest_trees(scores[b], lengths[b], single_root, values[b], heads[b])
             if counts[b] == 0:
                 status[b] = NO_TREE

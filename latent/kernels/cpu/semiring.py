@@ -183,27 +183,46 @@ def _add_product(A, a, B, b, out, o):  # type: ignore[no-untyped-def]
     return {MaxPlus: larger, Real: add, Dual: add_dual, LogDual: log_add}[kind]
 
 
-def goal(total: Any) -> tuple[float, float]:
-    """What `posterior` wants to know of total[0]: its reciprocal, or its logarithm; and its relative tangent."""
+def set_tangent(weights: Any, o: int, slope: float) -> None:
+    """Set the tangent of an arc's weight, given that of its score; a forbidden arc has none."""
+    raise NotImplementedError("jitted code only")
+
+
+@overload(set_tangent)
+def _set_tangent(weights, o, slope):  # type: ignore[no-untyped-def]
+    def real(weights, o, slope):  # type: ignore[no-untyped-def]
+        pass
+
+    def dual(weights, o, slope):  # type: ignore[no-untyped-def]
+        weights.tangent[o] = slope * weights.value[o] if weights.value[o] != 0.0 else 0.0
+
+    def log_dual(weights, o, slope):  # type: ignore[no-untyped-def]
+        weights.tangent[o] = slope if weights.value[o] != -np.inf else 0.0
+
+    return {Real: real, Dual: dual, LogDual: log_dual}[weights.instance_class]
+
+
+def goal(total: Any, lane: int) -> tuple[float, float]:
+    """What `posterior` wants to know of total[lane]: reciprocal or logarithm, and relative tangent."""
     raise NotImplementedError("jitted code only")
 
 
 @overload(goal)
-def _goal(total):  # type: ignore[no-untyped-def]
-    def real(total):  # type: ignore[no-untyped-def]
-        return 1.0 / total.value[0], 0.0
+def _goal(total, lane):  # type: ignore[no-untyped-def]
+    def real(total, lane):  # type: ignore[no-untyped-def]
+        return 1.0 / total.value[lane], 0.0
 
-    def dual(total):  # type: ignore[no-untyped-def]
-        return 1.0 / total.value[0], total.tangent[0] / total.value[0]
+    def dual(total, lane):  # type: ignore[no-untyped-def]
+        return 1.0 / total.value[lane], total.tangent[lane] / total.value[lane]
 
-    def log_dual(total):  # type: ignore[no-untyped-def]
-        return total.value[0], total.tangent[0]
+    def log_dual(total, lane):  # type: ignore[no-untyped-def]
+        return total.value[lane], total.tangent[lane]
 
     return {Real: real, Dual: dual, LogDual: log_dual}[total.instance_class]
 
 
 def posterior(inner: Any, outer: Any, o: int, base: float, slope: float) -> tuple[float, float]:
-    """The probability inner[o] ⊗ outer[o] / total[0] of an item, and its tangent, given the total's `goal`."""
+    """The probability inner[o] ⊗ outer[o] / total of an item, and its tangent, given the total's `goal`."""
     raise NotImplementedError("jitted code only")
 
 

@@ -31,11 +31,14 @@ cgutils: Any = _cgutils  # numba ships no types
 
 
 @compiled
-def aligned(count):  # type: ignore[no-untyped-def]
-    """An array of so many doubles that starts where a vector may: one that straddles two cache lines costs
-    twice."""
-    memory = np.empty(count + LANES64)
-    skip = -(memory.ctypes.data // 8) % LANES64
+def aligned(count, like):  # type: ignore[no-untyped-def]
+    """An array of so many numbers, of the type of the array `like`, that starts where a cache line does.
+
+    A vector that straddles two lines costs twice.
+    """
+    lanes = VECTOR_BYTES // like.itemsize
+    memory = np.empty(count + lanes, like.dtype)
+    skip = -(memory.ctypes.data // like.itemsize) % lanes
     return memory[skip : skip + count]
 
 
@@ -182,7 +185,9 @@ def _fill_lanes(typingctx: Any, A: Any, o: Any, number: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         v = _Vectors(context, builder, signature.args[0].dtype)
-        one = builder.insert_element(ir.Constant(v.type, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0))
+        one = builder.insert_element(
+            ir.Constant(v.type, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0)
+        )
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), v.lanes), [0] * v.lanes)
         v.store(builder.shuffle_vector(one, one, everywhere), v.data(signature.args[0], args[0]), args[1])
         return context.get_dummy_value()

@@ -1,4 +1,4 @@
-"""The best projective tree of one sentence: Eisner's algorithm over (max, +)."""
+"""The best projective trees: Eisner's algorithm over (max, +)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import numpy as np
 
 from latent.kernels.cpu.eisner import (
     Chart,
-    chart_size,
     derive,
     finish,
     inside,
     lanes_of,
+    many_sentences,
     new_stack,
-    row_length,
+    one_sentence,
+    table_size,
 )
 from latent.kernels.cpu.jit import compiled
-from latent.kernels.cpu.semiring import MaxPlus, table
+from latent.kernels.cpu.semiring import MaxPlus, fill, table
+from latent.kernels.cpu.simd import aligned
 
 
 class Workspace(NamedTuple):
-    """What `best_tree` works on: made once for many sentences, which is cheaper."""
+    """What the functions below work on: made once for many sentences, which is cheaper."""
 
     chart: Any
     total: Any
@@ -30,9 +32,20 @@ class Workspace(NamedTuple):
 
 @compiled
 def viterbi_workspace(n, like):  # type: ignore[no-untyped-def]
-    """Room for sentences of up to n words, in the type of the array `like`."""
-    size = chart_size(n + 1, lanes_of(like))
-    memory = np.empty(8 * size + 1, like.dtype)
+    """Room for one sentence of up to n words, in the type of the array `like`."""
+    return _workspace(n, table_size(n + 1, one_sentence(n + 1, lanes_of(like))), like)
+
+
+@compiled
+def viterbi_workspace_for_many(n, like):  # type: ignore[no-untyped-def]
+    """Room for as many sentences of up to n words as a vector of that type has lanes."""
+    return _workspace(n, table_size(n + 1, many_sentences(n + 1, lanes_of(like))), like)
+
+
+@compiled
+def _workspace(n, size, like):  # type: ignore[no-untyped-def]
+    lanes = lanes_of(like)
+    memory = aligned(8 * size + lanes, like)
     kind = MaxPlus(memory)
     chart = Chart(
         table(kind, memory, 0, size),
@@ -44,25 +57,25 @@ def viterbi_workspace(n, like):  # type: ignore[no-untyped-def]
         table(kind, memory, 6, size),
         table(kind, memory, 7, size),
     )
-    return Workspace(chart, table(kind, memory[8 * size :], 0, 1), new_stack(n + 1))
+    return Workspace(chart, table(kind, memory[8 * size :], 0, lanes), new_stack(n + 1))
 
 
 @compiled
-def _load(scores, m, single_root, chart, lanes):  # type: ignore[no-untyped-def]
-    """Lay the arcs out by width; no arc enters the root symbol."""
-    S = row_length(m, lanes)
+def _load(scores, m, single_root, chart, layout, lane):  # type: ignore[no-untyped-def]
+    """Lay a sentence's arcs out by width; no arc enters the root symbol."""
+    first, p, S = layout
     R, L, root = chart.R.value, chart.L.value, chart.root.value
     origin = 1 if single_root else 0
     for w in range(1, m):
-        row = lanes + w * S
+        row = first + w * S + lane
         for i in range(m - w):
-            R[row + i] = scores[origin + i, origin + i + w]
-            L[row + i] = scores[origin + i + w, origin + i]
+            R[row + i * p] = scores[origin + i, origin + i + w]
+            L[row + i * p] = scores[origin + i + w, origin + i]
         if not single_root:
             L[row] = -np.inf
     if single_root:
         for r in range(m):
-            root[r] = scores[0, r + 1]
+            root[r * p + lane] = scores[0, r + 1]
 
 
 @compiled
@@ -74,10 +87,33 @@ def best_tree(scores, n, single_root, heads, workspace):  # type: ignore[no-unty
     chart, total, stack = workspace
     lanes = lanes_of(total.value)
     m = n if single_root else n + 1
+    layout = one_sentence(m, lanes)
     total.value[0] = -np.inf
-    _load(scores, m, single_root, chart, lanes)
-    inside(m, 0.0, chart, lanes)
-    finish(m, single_root, chart, lanes, total)
+    _load(scores, m, single_root, chart, layout, 0)
+    inside(m, 0.0, chart, layout)
+    finish(m, single_root, chart, layout, 0, total)
     if total.value[0] > -np.inf:
-        derive(m, single_root, chart, lanes, None, stack, heads)
+        derive(m, single_root, chart, layout, 0, None, stack, heads)
     return total.value[0]
+
+
+@compiled
+def best_trees(scores, lengths, chosen, single_root, heads, workspace):  # type: ignore[no-untyped-def]
+    """Write the best tree of sentence chosen[l] to heads[l]; its score is then workspace.total.value[l].
+
+    The sentences share one chart, one in each lane. A shorter one's lane holds anything where it has no
+    words.
+    """
+    chart, total, stack = workspace
+    lanes = lanes_of(total.value)
+    more = 0 if single_root else 1
+    m = lengths[chosen].max() + more
+    layout = many_sentences(m, lanes)
+    fill(total, 0, lanes, -np.inf)
+    for lane, b in enumerate(chosen):
+        _load(scores[b], lengths[b] + more, single_root, chart, layout, lane)
+    inside(m, 0.0, chart, layout)
+    for lane, b in enumerate(chosen):
+        finish(lengths[b] + more, single_root, chart, layout, lane, total)
+        if total.value[lane] > -np.inf:
+            derive(lengths[b] + more, single_root, chart, layout, lane, None, stack, heads[lane])
