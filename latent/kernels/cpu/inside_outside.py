@@ -256,7 +256,8 @@ def _read(n, single_root, passes, layout, lane, marginals, derivatives):  # type
 def _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out):  # type: ignore[no-untyped-def]
     """Put each chosen sentence's sum of exp(score - shift) into its lane of the total.
 
-    It is NaN if real numbers do not do. Writes the marginals, unless `out` is empty, or their derivatives, unless `direction` is.
+    It is NaN if real numbers do not do. Writes the marginals, unless `out` is empty, or their derivatives,
+    unless `direction` is.
     """
     shift, _, passes = workspace
     inner, outer, total = passes
