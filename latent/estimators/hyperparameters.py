@@ -100,8 +100,8 @@ class ProjectionOptions(Hyperparameters):
     """When SparseMAP projections stop: early enough for training.
 
     Scores of a trained parser want fewer steps than these (60 for 40 words with scores from N(0, 1), 170 for
-    100). Scores near zero, as an untrained one gives them, would want up to a thousand for gradients that are soon
-    forgotten; stopped early, the point is still a mixture of trees, 0.05 from the projection for 40 words.
+    100). Scores near zero, as an untrained one gives them, would want up to a thousand for gradients that are
+    soon forgotten; stopped early, the point is still a mixture of trees, 0.05 away for 40 words.
     """
 
     tol: Tolerance = 1e-3

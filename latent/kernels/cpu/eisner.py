@@ -1,4 +1,4 @@
-r"""Eisner's algorithm over any semiring, for one sentence or several (Eisner 1996; outside part: Paskin 2001).
+r"""Eisner's algorithm over any semiring (Eisner 1996; outside part: Paskin 2001).
 
 Charts are stored by width: row w holds the items over positions i … i+w for all starts i (`Layout`). Then
 each step below reads and writes contiguous vectors, over starts or over sentences:
