@@ -6,10 +6,10 @@
 import sys
 
 import uvicorn
+from service_answers import prediction
 
 from latent.nn import checkpoint
 from latent.text import tokenize
-from server.answers import prediction
 from server.predictor import Item, predict
 from server.schemas import STRUCTURE_NAMES, Parameters, PredictRequest
 

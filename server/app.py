@@ -10,13 +10,28 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server import operation, pages, routes
+from server import infer, operation, pages, routes
 from server.errors import MEDIA_TYPE, problem_response, validation_error
 from server.metrics import Metrics
 from server.middleware import CompressReads, Guard
 from server.service import Service
 from server.settings import ROOT, Settings
+
+
+class Application(FastAPI):
+    """The framework's application, but for the routes that infer: see `server.infer`."""
+
+    direct: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        infers = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in infer.ROUTES
+        if infers and self.direct is not None:
+            await self.direct(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -33,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         await service.stop()
 
-    app = FastAPI(
+    app = Application(
         title="Understory",
         description="Text classifiers with a latent dependency tree in the middle.",
         version=version("understory"),
@@ -45,17 +60,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.record = lambda jobs: None
     app.include_router(routes.router)
+    app.include_router(routes.inference)
     app.include_router(operation.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
     app.add_middleware(CompressReads)
-    app.add_middleware(Guard, settings=settings, metrics=metrics)
+    app.add_middleware(Guard, state=app.state, metrics=metrics)
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     if settings.trace:
         from server.tracing import trace  # an extra: opentelemetry
 
         app.state.record = trace(app)
+    else:  # what traces requests stands in the framework's stack
+        app.direct = Guard(infer.Infer(app.state), app.state, metrics)
     return app
 
 
@@ -77,4 +95,5 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem_response(validation_error(error.errors()), request.state.request_id)
+    errors = [{**each, "loc": each["loc"][1:]} for each in error.errors()]  # without "query" or "path"
+    return problem_response(validation_error(errors), request.state.request_id)

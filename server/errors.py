@@ -58,7 +58,7 @@ def problem_response(error: HTTPException, request_id: str) -> Response:
 
 
 def validation_error(errors: Sequence[Mapping[str, Any]]) -> ApiError:
-    """Turn pydantic's errors into one of ours; the values received are not repeated."""
+    """Turn pydantic's errors, with locations in the body, into one of ours; no value received is repeated."""
     items = [ErrorItem(pointer=pointer(error["loc"]), detail=str(error["msg"])) for error in errors]
     first = items[0]
     rest = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
@@ -68,8 +68,8 @@ def validation_error(errors: Sequence[Mapping[str, Any]]) -> ApiError:
 def pointer(location: Sequence[int | str]) -> str:
     """Write pydantic's location of an error as a JSON pointer (RFC 6901) into the body.
 
-    >>> pointer(("body", "inputs", 0, "<tokens>", "tokens", 2))
+    >>> pointer(("inputs", 0, "<tokens>", "tokens", 2))
     '/inputs/0/tokens/2'
     """
-    steps = [str(step) for step in location[1:] if step not in INPUT_TAGS]
+    steps = [str(step) for step in location if step not in INPUT_TAGS]
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)

@@ -24,6 +24,8 @@ class Metrics:
         self.request_seconds = Histogram(
             "understory_request_seconds", "Time to answer", ["route"], buckets=SECONDS, registry=registry
         )
+        self._of_requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        """By route and status: finding them by their labels costs more than counting."""
         self.queue_items = Gauge(
             "understory_queue_items",
             "Inputs waiting for a batch: the number to scale replicas on",
@@ -52,6 +54,15 @@ class Metrics:
         self.model_loads = Counter(
             "understory_model_loads", "Models read, by outcome", ["model", "outcome"], registry=registry
         )
+
+    def note_request(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        key = route, status
+        if key not in self._of_requests:
+            self._of_requests[key] = self.requests.labels(*key), self.request_seconds.labels(route)
+        count, time = self._of_requests[key]
+        count.inc()
+        time.observe(seconds)
 
     def render(self) -> bytes:
         """Write the numbers of all workers in Prometheus' text format."""

@@ -5,12 +5,14 @@ import re
 import time
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders, State
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import ApiError, problem_response
+from server.headers import header
+from server.infer import ROUTES
 from server.logs import log
 from server.metrics import Metrics
 from server.settings import Settings
@@ -43,9 +45,9 @@ QUIET = {"/livez", "/readyz", "/metrics"}
 """Asked every few seconds by machines: counted, but not logged."""
 
 
-def request_id(headers: Headers) -> str:
+def request_id(scope: Scope) -> str:
     """Return the client's id for its request where it is a plain word, else a new one."""
-    given = headers.get("x-request-id", "")
+    given = header(scope, b"x-request-id")
     return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
@@ -68,9 +70,10 @@ class CompressReads:
 class Guard:
     """Stands before the application; nothing but answers with safe headers comes out."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, state: State, metrics: Metrics) -> None:
         self.app = app
-        self.settings = settings
+        self.state = state
+        self.settings: Settings = state.settings
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,14 +82,14 @@ class Guard:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        id_ = scope.setdefault("state", {})["request_id"] = request_id(Headers(scope=scope))
+        id_ = scope.setdefault("state", {})["request_id"] = request_id(scope)
         status = 0
 
         async def send_safely(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(scope, message, id_)
+                self._add_headers(message, id_)
             await send(message)
 
         try:
@@ -103,29 +106,27 @@ class Guard:
         finally:
             self._note(scope, id_, status, time.perf_counter() - start)
 
-    def _add_headers(self, scope: Scope, message: Message, id_: str) -> None:
-        message["headers"] = [*message.get("headers", []), (b"x-request-id", id_.encode()), *SAFE_HEADERS]
-        service = getattr(scope["app"].state, "service", None)
+    def _add_headers(self, message: Message, id_: str) -> None:
+        message["headers"] = [*message.get("headers", ()), (b"x-request-id", id_.encode()), *SAFE_HEADERS]
+        service = getattr(self.state, "service", None)
         if service is not None and service.status == "draining":
             MutableHeaders(scope=message)["connection"] = "close"  # so that clients move on by themselves
 
     def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")
-        self.metrics.requests.labels(route, status).inc()
-        self.metrics.request_seconds.labels(route).observe(seconds)
-        if route in QUIET:
-            return
-        log.info(
-            "request",
-            extra={
-                "request_id": id_,
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "seconds": round(seconds, 6),
-                **scope["state"].get("timing", {}),
-            },
-        )
+        route = scope["path"] if scope["path"] in ROUTES else getattr(scope.get("route"), "path", "other")
+        self.metrics.note_request(route, status, seconds)
+        if route not in QUIET:
+            log.info(
+                "request",
+                extra={
+                    "request_id": id_,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "seconds": round(seconds, 6),
+                    **scope["state"].get("timing", {}),
+                },
+            )
 
     def _limited(self, receive: Receive) -> Receive:
         """Count the body as it is read, so that a wrong Content-Length does not help, and time it."""

@@ -5,14 +5,18 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_json
 
 from latent.estimators import ESTIMATORS
 from latent.nn import checkpoint
 from latent.nn.checkpoint import Classifier
+from server import writing
 from server.predictor import Item, NoTreeError, predict
-from server.schemas import STRUCTURE_NAMES, About, InputKind, Limits, ModelEntry, Refused
+from server.schemas import STRUCTURE_NAMES, About, InputKind, Limits, ModelEntry, Parameters, Refused
 from server.sharing import Contents
 
 CHECKPOINT = "model.safetensors"
@@ -32,6 +36,11 @@ class Model:
     id: str
     classifier: Classifier
     entry: ModelEntry
+
+    @cached_property
+    def json(self) -> bytes:
+        """The entry as answers hold it."""
+        return to_json(self.entry)
 
 
 class Registry:
@@ -164,5 +173,7 @@ def _warm_up(model: Model) -> None:
         (answer,) = predict(model.classifier, [item], frozenset(STRUCTURE_NAMES))
     except ValueError as error:
         raise ModelError(f"{model.id}/{CHECKPOINT}: its weights do not give trees ({error})") from error
+    if not isinstance(answer, NoTreeError):
+        writing.prediction(model.classifier.labels, item, answer, Parameters())
     if isinstance(answer, NoTreeError) or not all(0 <= score <= 1 for score in answer.scores):
         raise ModelError(f"{model.id}/{CHECKPOINT}: its weights do not give probabilities")

@@ -11,7 +11,7 @@ from latent.nn import checkpoint
 from latent.nn.encoder import Encoder
 from latent.nn.sentence_classifier import SentenceClassifier, SentenceConfig
 from latent.text import Vocabulary
-from server import routes
+from server import infer
 from server.app import create_app
 from server.registry import Registry
 
@@ -76,7 +76,7 @@ def test_an_encoder_reads_a_batch_once_and_answers_stay_as_they_were(
         shared = compare(client)
         assert read == [len(TEXTS)] * 3  # of five models
         read.clear()
-        monkeypatch.setattr(routes, "by_encoder", lambda models: [[place] for place in range(len(models))])
+        monkeypatch.setattr(infer, "by_encoder", lambda models: [[place] for place in range(len(models))])
         assert compare(client) == shared
         assert read == [len(TEXTS)] * 5
 

@@ -1,11 +1,6 @@
-"""From predictions to the JSON of an answer, in the shape of `server.schemas`.
-
-Plain dicts: the models of `schemas` would check each of the many small parts of an answer again, at a cost
-of the order of inference itself. The tests hold these dicts against the schemas.
-"""
+"""From predictions to plain dicts, which a framework then writes: the answers of `service_rivals.py`."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -74,35 +69,3 @@ def _arcs(marginals: np.ndarray, least: float) -> list[Json]:
             modifiers.tolist(), heads.tolist(), probabilities.tolist(), strict=True
         )
     ]
-
-
-def agreement(found: Sequence[tuple[str, Prediction]]) -> list[Json]:
-    """Compare the trees of each pair of models that have any, over all words of an input."""
-    with_trees = [(id_, prediction.trees) for id_, prediction in found if prediction.trees]
-    return [
-        {
-            "models": [one, other],
-            "map": _mean_agreement([_same_heads(p, q) for p, q in zip(left, right, strict=True)]),
-            "marginals": _mean_agreement([_expected(p, q) for p, q in zip(left, right, strict=True)]),
-        }
-        for (one, left), (other, right) in combinations(with_trees, 2)
-    ]
-
-
-def _same_heads(p: SentenceTrees, q: SentenceTrees) -> tuple[float, int] | None:
-    if p.heads is None or q.heads is None:
-        return None
-    return sum(a == b for a, b in zip(p.heads, q.heads, strict=True)), len(p.heads)
-
-
-def _expected(p: SentenceTrees, q: SentenceTrees) -> tuple[float, int] | None:
-    if p.marginals is None or q.marginals is None:
-        return None
-    return float((p.marginals * q.marginals).sum()), len(p.marginals) - 1
-
-
-def _mean_agreement(sentences: Sequence[tuple[float, int] | None]) -> float | None:
-    known = [sentence for sentence in sentences if sentence is not None]
-    if len(known) < len(sentences):
-        return None
-    return sum(agreed for agreed, _ in known) / sum(words for _, words in known)

@@ -1,0 +1,282 @@
+"""`POST /v1/predict` and `/v1/compare`: from a request to the bytes of its answer, without a framework.
+
+FastAPI documents these two routes (`server.routes`). What it does for each request besides takes as long as
+inference, so they are served as plain ASGI, behind the same guard.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
+from starlette.datastructures import State
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from server import agreement, writing
+from server.access import check_api_key
+from server.batcher import Job, QueueFullError, Result
+from server.errors import ApiError, busy, invalid, validation_error
+from server.headers import header
+from server.inputs import check_work, kind_of, read_items
+from server.logs import log
+from server.predictor import Item, NoTreeError, Prediction
+from server.registry import Model
+from server.schemas import CompareRequest, Input, Parameters, PredictRequest, TreeParameters
+from server.service import Service
+from server.sharing import by_encoder
+
+MANY_CHARACTERS = 4_000
+"""Above it, tokenising leaves the event loop."""
+MANY_ARCS = 20_000
+"""Above it, writing an answer leaves the event loop, one answer at a time."""
+WATCHED_AFTER = 0.05
+"""Seconds after which it is watched whether the client is still there: most are answered before."""
+
+B = TypeVar("B", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way."""
+
+    state: State
+    scope: Scope
+    receive: Receive
+
+    @property
+    def service(self) -> Service:
+        """The running service."""
+        service: Service = self.state.service
+        return service
+
+
+Answer = Callable[[Call], Awaitable[bytes]]
+
+
+async def predict(call: Call) -> bytes:
+    """Classify each input and return the trees that the model inferred on the way."""
+    body = await _body(call, PredictRequest)
+    service, wanted = call.service, body.parameters
+    model = service.model(body.model)
+    items = await _read(service, body.inputs, [model], wanted.trees)
+    (found,) = await _run(call, [model], items, wanted.trees)
+
+    def write() -> bytes:
+        data = [_prediction(model, *both, wanted) for both in zip(items, found, strict=True)]
+        return b'"model":%b,"data":[%b]' % (model.json, b",".join(data))
+
+    return await _answer(call, items, write)
+
+
+async def compare(call: Call) -> bytes:
+    """Give each input to each model, and say how far their trees agree."""
+    body = await _body(call, CompareRequest)
+    service, wanted = call.service, body.parameters
+    models = service.models(body.models, body.task, kind_of(body.inputs[0]))
+    _check_models(models, service.limits.max_models)
+    items = await _read(service, body.inputs, models, wanted.trees)
+    found = await _run(call, models, items, wanted.trees)
+
+    def write() -> bytes:
+        rows = zip(items, *found, strict=True)
+        data = [_comparison(models, item, row, wanted) for item, *row in rows]
+        return b'"models":[%b],"data":[%b]' % (b",".join(model.json for model in models), b",".join(data))
+
+    return await _answer(call, items, write)
+
+
+def _check_models(models: Sequence[Model], most: int) -> None:
+    if len(models) > most:
+        raise invalid("/models", f"at most {most} models; got {len(models)}")
+    if len({model.id for model in models}) < len(models):
+        raise invalid("/models", "each model may be named once")
+    if len({model.entry.takes for model in models}) > 1:
+        raise invalid("/models", "some of these models take a sentence and some a pair")
+
+
+def _prediction(model: Model, item: Item, found: Prediction, wanted: Parameters) -> bytes:
+    return writing.prediction(model.classifier.labels, item, found, wanted)
+
+
+def _comparison(
+    models: Sequence[Model], item: Item, found: Sequence[Prediction], wanted: Parameters
+) -> bytes:
+    named = [
+        b'{"model":%b,%b' % (to_json(model.id), _prediction(model, item, one, wanted)[1:])
+        for model, one in zip(models, found, strict=True)
+    ]
+    agreed = agreement.between([(model.id, one) for model, one in zip(models, found, strict=True)])
+    return b'{"models":[%b],"agreement":%b}' % (b",".join(named), to_json(agreed))
+
+
+async def _body(call: Call, kind: type[B]) -> B:
+    """Read a body as what it should be; pydantic's parser refuses NaN, deep nesting and lone surrogates."""
+    check_api_key(call.scope, call.state.settings)
+    media_type = header(call.scope, b"content-type").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ApiError(
+            415, "unsupported_media_type", f"the body must be application/json; got {media_type or 'no type'}"
+        )
+    content = await _content(call.receive)
+    try:
+        value = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise ApiError(400, "not_json", f"the body is not JSON: {error}") from error
+    try:
+        return kind.model_validate(value, from_attributes=True)
+    except ValidationError as error:
+        raise validation_error(error.errors(include_url=False, include_input=False)) from error
+
+
+async def _content(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+async def _read(
+    service: Service, inputs: Sequence[Input], models: Sequence[Model], wanted: TreeParameters
+) -> list[Item]:
+    """Check and tokenise the inputs; off the event loop where there is much of it."""
+    limits = service.limits
+    if wanted.max_trees > limits.max_trees:
+        raise invalid("/parameters/trees/max_trees", f"at most {limits.max_trees}; got {wanted.max_trees}")
+    read = (inputs, models[0].entry.takes, wanted.constraints, limits)
+    characters = sum(len(value) if isinstance(value, str) else MANY_CHARACTERS for value in inputs)
+    items = await asyncio.to_thread(read_items, *read) if characters > MANY_CHARACTERS else read_items(*read)
+    check_work(items, len(models), limits)
+    if service.settings.log_text:
+        log.info("inputs", extra={"inputs": [item.sentences for item in items]})
+    return items
+
+
+async def _run(
+    call: Call, models: Sequence[Model], items: Sequence[Item], wanted: TreeParameters
+) -> list[list[Prediction]]:
+    """Infer with every model at once; the first error is the request's."""
+    structures = frozenset(wanted.return_)
+    groups = by_encoder([model.classifier for model in models]) if len(models) > 1 else [[0]]
+    jobs: list[Job] = []
+    try:
+        for group in groups:
+            job = call.service.batcher.submit([models[place] for place in group], items, structures)
+            jobs.append(job)  # where the next is refused, this one must be taken back
+        with _Watch(call, jobs):
+            for job in jobs:
+                await job.future
+    except QueueFullError as error:
+        raise busy(429, "queue_full", str(error)) from error
+    finally:
+        for job in jobs:
+            job.future.cancel()  # where it is not done, its items leave the queue
+    call.scope["state"]["timing"] = {
+        "queue_seconds": round(max(job.queue_seconds for job in jobs), 6),
+        "inference_seconds": round(sum(job.inference_seconds for job in jobs), 6),
+    }
+    call.state.record(jobs)
+    found = {
+        place: _predictions(results)
+        for group, job in zip(groups, jobs, strict=True)
+        for place, results in zip(group, job.future.result(), strict=True)
+    }
+    return [found[place] for place in range(len(models))]
+
+
+class _Watch:
+    """Fails jobs whose client went away, or that take too long; costs one timer where neither happens."""
+
+    def __init__(self, call: Call, jobs: Sequence[Job]) -> None:
+        self.call = call
+        self.jobs = jobs
+        self.task: asyncio.Task[None] | None = None
+        self.seconds = call.service.settings.timeout_seconds
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.deadline = loop.time() + self.seconds
+        self.timer = loop.call_later(min(WATCHED_AFTER, self.seconds), self._start)
+
+    def __exit__(self, *_: object) -> None:
+        self.timer.cancel()
+        if self.task is not None:
+            self.task.cancel()
+
+    def _start(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        error: Exception = ClientDisconnect()
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                while (await self.call.receive())["type"] != "http.disconnect":
+                    pass
+        except TimeoutError:
+            error = ApiError(504, "too_slow", f"no answer within {self.seconds:g} seconds")
+        waited_for = next((job.future for job in self.jobs if not job.future.done()), None)
+        if waited_for is not None:
+            waited_for.set_exception(error)
+
+
+def _predictions(results: Sequence[Result]) -> list[Prediction]:
+    found = []
+    for i, result in enumerate(results):
+        if isinstance(result, NoTreeError):
+            raise invalid("/parameters/trees/constraints", f"{result} for /inputs/{i}")
+        found.append(result)
+    return found
+
+
+async def _answer(call: Call, items: Sequence[Item], write: Callable[[], bytes]) -> bytes:
+    """Write an answer; off the event loop where it is long."""
+    if sum(item.words**2 for item in items) > MANY_ARCS:
+        async with call.service.writing:
+            content = await asyncio.to_thread(write)
+    else:
+        content = write()
+    words = sum(item.words for item in items)
+    # An id is letters, digits, dots, dashes: nothing in it needs an escape.
+    return b'{"id":"%b",%b,"usage":{"tokens":%d}}' % (
+        call.scope["state"]["request_id"].encode(),
+        content,
+        words,
+    )
+
+
+ROUTES: dict[str, Answer] = {"/v1/predict": predict, "/v1/compare": compare}
+
+
+def headers(call: Call) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer: what it is, and how long the queue and inference took."""
+    timing = call.scope["state"]["timing"]
+    spent = b"queue;dur=%.2f, inference;dur=%.2f" % (
+        timing["queue_seconds"] * 1e3,
+        timing["inference_seconds"] * 1e3,
+    )
+    return [(b"content-type", b"application/json"), (b"server-timing", spent)]
+
+
+class Infer:
+    """The ASGI application of these routes."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or raise `ApiError`."""
+        call = Call(self.state, scope, receive)
+        content = await ROUTES[scope["path"]](call)
+        start: dict[str, Any] = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-length", b"%d" % len(content)), *headers(call)],
+        }
+        await send(start)
+        await send({"type": "http.response.body", "body": content})
