@@ -6,6 +6,7 @@ first item is oldest, and from it that item with the neighbours in length that f
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,11 +23,17 @@ Results = list[list[Result]]
 """For each model, in the job's order: for each item."""
 PATIENCE = 0.1
 """Seconds that the next batch waits at most for the event loop to come round."""
+WEIGHT_OF_LATEST = 0.2
 Key = tuple[tuple[int, ...], frozenset[StructureName]]
 
 
 class QueueFullError(RuntimeError):
-    """The queue of a model has no room for a request."""
+    """The queue has no room for a request, or would hold it for too long."""
+
+    def __init__(self, message: str, seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        """After which there may be room."""
 
 
 @dataclass(eq=False)
@@ -44,6 +51,10 @@ class Job:
     batch_tokens: int = 0
     """Of the largest batch that one of its items went with."""
     since: float = field(default_factory=time.perf_counter)
+    started: bool = False
+    """Whether one of its items went with a batch."""
+    refused: bool = False
+    """Whether it waited too long."""
     ended: float = 0.0
 
     @property
@@ -59,6 +70,8 @@ class Work:
     job: Job
     index: int
     item: Item
+    seconds: float = 0.0
+    """What its inference will take, by the pace of late."""
     since: float = field(default_factory=time.perf_counter)
 
     @property
@@ -102,13 +115,41 @@ def choose(queue: Sequence[Work], budget: Budget) -> list[Work]:
             return order[low:high]
 
 
+class Pace:
+    """Seconds a word, by model and structures: a mean in which the latest batches weigh most."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str, frozenset[StructureName]], float] = {}
+
+    def of(self, models: Sequence[Model], wanted: frozenset[StructureName]) -> float:
+        """Return the pace of models that are asked one after the other; 0 where nothing is known."""
+        return sum(self._seconds.get((model.id, wanted), 0.0) for model in models)
+
+    def note(self, model: Model, wanted: frozenset[StructureName], seconds: float, words: int) -> None:
+        """Take in how long a batch took."""
+        latest = seconds / words
+        before = self._seconds.get((model.id, wanted), latest)
+        self._seconds[model.id, wanted] = before + WEIGHT_OF_LATEST * (latest - before)
+
+
 class Batcher:
     """Runs the inference of all requests, on threads of its own, off the event loop."""
 
-    def __init__(self, budget: Budget, max_queue: int, metrics: Metrics, threads: int = 1) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        max_queue: int,
+        metrics: Metrics,
+        queue_seconds: float = math.inf,
+        threads: int = 1,
+    ) -> None:
         self.budget = budget
         self.max_queue = max_queue
+        self.queue_seconds = queue_seconds
         self.metrics = metrics
+        self._pace = Pace()
+        self._busy_until = 0.0
+        """When the batch that runs will have ended, by the pace of late."""
         self._queues: dict[Key, list[Work]] = {}
         self._changed = threading.Condition()
         self._closing = False
@@ -129,13 +170,21 @@ class Batcher:
             wanted: the structures asked for.
 
         Raises:
-            QueueFullError: if the queue of one of the models has no room for the items.
+            QueueFullError: if the queue of one of the models has no room for the items, or all that is ahead
+                of them will take longer than `queue_seconds`.
         """
         future = asyncio.get_running_loop().create_future()
         results: list[list[Result | None]] = [[None] * len(items) for _ in models]
         job = Job(tuple(models), wanted, future, results, len(items))
-        works = [Work(job, index, item) for index, item in enumerate(items)]
+        pace = self._pace.of(models, wanted)
+        works = [Work(job, index, item, pace * item.words) for index, item in enumerate(items)]
         with self._changed:
+            ahead = self._ahead()
+            if ahead > self.queue_seconds:
+                raise QueueFullError(
+                    f"the queue would take {ahead:.2g} s; it may take {self.queue_seconds:g} s",
+                    ahead - self.queue_seconds,
+                )
             for model in models:
                 waiting = self.waiting(model)
                 if waiting and waiting + len(works) > self.max_queue:
@@ -150,6 +199,11 @@ class Batcher:
     def waiting(self, model: Model) -> int:
         """Count the items queued for a model."""
         return sum(len(queue) for (key, _), queue in self._queues.items() if id(model) in key)
+
+    def _ahead(self) -> float:
+        """Return how many seconds what runs and what waits will take, by the pace of late."""
+        waiting = sum(work.seconds for queue in self._queues.values() for work in queue)
+        return max(0.0, self._busy_until - time.perf_counter()) + waiting / len(self._threads)
 
     def close(self) -> None:
         """Finish what is queued, then end the threads."""
@@ -177,18 +231,31 @@ class Batcher:
             batch = choose(queue, self.budget)
             taken = set(map(id, batch))
             self._queues[key] = [work for work in queue if id(work) not in taken]
+            self._busy_until = time.perf_counter() + sum(work.seconds for work in batch)
+            for work in batch:
+                work.job.started = True
             self.metrics.queue_items.dec(len(batch))
             return batch
 
     def _drop(self) -> None:
-        """Leave out the work that nobody waits for, and queues that are empty."""
+        """Leave out the work that nobody waits for, or that waited too long, and queues that are empty."""
+        oldest = time.perf_counter() - self.queue_seconds
+        for job in {id(work.job): work.job for queue in self._queues.values() for work in queue}.values():
+            if job.since < oldest and not job.started:
+                self._refuse(job)
         before = sum(map(len, self._queues.values()))
         self._queues = {
             key: kept
             for key, queue in self._queues.items()
-            if (kept := [work for work in queue if not work.job.dropped])
+            if (kept := [work for work in queue if not work.job.dropped and not work.job.refused])
         }
         self.metrics.queue_items.dec(before - sum(map(len, self._queues.values())))
+
+    def _refuse(self, job: Job) -> None:
+        job.refused = True
+        error = QueueFullError(f"no batch had room within the queue's limit of {self.queue_seconds:g} s")
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            job.future.get_loop().call_soon_threadsafe(_fail, job, error)
 
     def _run(self, batch: list[Work]) -> None:
         start = time.perf_counter()
@@ -198,6 +265,7 @@ class Batcher:
             results = self._predict(job, batch)
         except Exception as error:
             results = error
+        self._busy_until = 0.0
         seconds = time.perf_counter() - start
         came_round = threading.Event()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -215,7 +283,9 @@ class Batcher:
                 observe = self._observer(model.id)
                 results.append(predict(model.classifier, items, job.wanted, observe, reading))
             finally:
-                self._count(model.id, batch, start, time.perf_counter() - start)
+                seconds = time.perf_counter() - start
+                self._pace.note(model, job.wanted, seconds, sum(item.words for item in items))
+                self._count(model.id, batch, start, seconds)
         return results
 
     def _observer(self, model: str) -> Observe:
@@ -260,6 +330,11 @@ def _deliver(
         job.missing -= 1
         if not job.missing:
             job.future.set_result([[one for one in row if one is not None] for row in job.results])
+
+
+def _fail(job: Job, error: Exception) -> None:
+    if not job.future.done():
+        job.future.set_exception(error)
 
 
 def _note(batch: list[Work], start: float, seconds: float) -> None:

@@ -5,6 +5,7 @@ inference, so they are served as plain ASGI, behind the same guard.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -173,7 +174,7 @@ async def _run(
             for job in jobs:
                 await job.future
     except QueueFullError as error:
-        raise busy(429, "queue_full", str(error)) from error
+        raise busy(429, "queue_full", str(error), max(1, math.ceil(error.seconds))) from error
     finally:
         for job in jobs:
             job.future.cancel()  # where it is not done, its items leave the queue

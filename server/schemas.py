@@ -265,6 +265,7 @@ class Limits(Answer):
     max_arcs: int = Field(description="Sum over inputs and models of the squared number of words")
     max_body_bytes: int
     max_queue: int
+    queue_seconds: float
     timeout_seconds: float
 
 

@@ -24,7 +24,7 @@ class Service:
         self.limits = settings.limits()
         self.registry = Registry(settings.models, self.limits, settings.device)
         budget = Budget(settings.batch_arcs, settings.batch_tokens)
-        self.batcher = Batcher(budget, settings.max_queue, metrics)
+        self.batcher = Batcher(budget, settings.max_queue, metrics, settings.queue_seconds)
         self.status: Literal["loading", "ready", "draining"] = "loading"
         self.writing = asyncio.Semaphore(1)
         """Held while a large answer is written: one at a time bounds the memory."""

@@ -60,4 +60,4 @@ def running(app: FastAPI) -> Iterator[httpx.Client]:
 
 
 def settings_for(folder: Path, **values: Any) -> Settings:
-    return Settings(**{"models": folder, "watch_seconds": 0, **values})
+    return Settings(**{"models": folder, "watch_seconds": 0, "queue_seconds": 300, **values})

@@ -1,7 +1,9 @@
 """Batching: what goes together, what is dropped, and that nothing starves."""
 
 import asyncio
+import math
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -75,8 +77,8 @@ OTHER = SimpleNamespace(id="o", classifier=None)
 NONE: frozenset = frozenset()
 
 
-def run(gate: Gate, scenario, max_queue: int = 10) -> Batcher:
-    batcher = Batcher(Budget(10_000, 1000), max_queue, Metrics())
+def run(gate: Gate, scenario, queue_seconds: float = math.inf) -> Batcher:
+    batcher = Batcher(Budget(10_000, 1000), 10, Metrics(), queue_seconds)
     try:
         asyncio.run(asyncio.wait_for(scenario(batcher), 120))
     finally:
@@ -149,6 +151,38 @@ def test_a_full_queue_refuses_at_once_and_a_lone_large_request_never(gate: Gate)
         await asyncio.gather(running.future, large.future, other.future)
 
     run(gate, scenario)
+
+
+def test_what_would_wait_too_long_is_refused_at_once_and_on_an_idle_server_nothing_is(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        batcher._pace.note(MODEL, NONE, seconds=60.0, words=2)
+        running = batcher.submit([MODEL], [item(100)], NONE)  # 3,000 s, by the pace of late
+        await asyncio.to_thread(gate.started.acquire)
+        with pytest.raises(QueueFullError, match="it may take 200 s") as refused:
+            batcher.submit([OTHER], [item(1)], NONE)
+        assert 2000 < refused.value.seconds <= 2800
+        gate.open.release()
+        await running.future
+        gate.open.release()
+        await batcher.submit([OTHER], [item(1)], NONE).future
+
+    run(gate, scenario, queue_seconds=200)
+
+
+def test_what_waited_too_long_is_refused_and_what_has_begun_is_not(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        long = batcher.submit([MODEL], [item(90), item(40)], NONE)  # two batches
+        await asyncio.to_thread(gate.started.acquire)
+        late = batcher.submit([OTHER], [item(3)], NONE)
+        while time.perf_counter() < late.since + 0.1:
+            await asyncio.sleep(0.01)
+        gate.open.release(2)
+        with pytest.raises(QueueFullError, match="no batch had room"):
+            await late.future
+        await long.future
+
+    run(gate, scenario, queue_seconds=0.1)
+    assert gate.batches == [[90], [40]]
 
 
 def test_work_that_nobody_waits_for_is_dropped(gate: Gate) -> None:
