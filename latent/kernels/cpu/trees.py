@@ -28,7 +28,7 @@ class CpuTrees(TreeKernels):
 
     def map(self, scores: Tensor, lengths: Tensor, single_root: bool) -> Tensor:
         """See `TreeKernels.map`."""
-        s, n, status = _arrays(scores, lengths, torch.float32, torch.float64)
+        s, n, status = _arrays(scores, lengths)
         z = np.zeros_like(s)
         _run(self.loops.map_block, (s, n, single_root, z, status), s, 0.2)
         self._check("map", status, scores, lengths)
@@ -54,7 +54,7 @@ class CpuTrees(TreeKernels):
     def marginals_vjp(self, scores: Tensor, lengths: Tensor, gradient: Tensor, single_root: bool) -> Tensor:
         """See `TreeKernels.marginals_vjp`."""
         s, n, _ = _arrays(scores, lengths)
-        g = _arrays(gradient, lengths)[0]
+        g = _arrays(gradient.to(scores.dtype), lengths)[0]
         out = np.zeros_like(s)
         _run(self.loops.derivative_block, (s, n, single_root, g, out), s, 1.5)
         return _tensor(out, scores)
@@ -63,7 +63,7 @@ class CpuTrees(TreeKernels):
         self, scores: Tensor, lengths: Tensor, single_root: bool, tol: float, max_iter: int
     ) -> Projection:
         """See `TreeKernels.sparsemap`."""
-        s, n, status = _arrays(scores, lengths)
+        s, n, status = _arrays(scores.double(), lengths)
         mu, gap = np.zeros_like(s), np.empty(len(s))
         first, sizes, iterations = (np.zeros(len(s), np.int64) for _ in range(3))
         words, seconds = s.shape[1] - 1, _seconds(s, 10.0)
@@ -98,7 +98,7 @@ class CpuTrees(TreeKernels):
 
     def sample(self, scores: Tensor, lengths: Tensor, seeds: Tensor, single_root: bool) -> Tensor:
         """See `TreeKernels.sample`."""
-        s, n, status = _arrays(scores, lengths)
+        s, n, status = _arrays(scores.double(), lengths)
         z, seed = np.zeros_like(s), seeds.numpy()
         _run(self.loops.sample_block, (s, n, single_root, seed, z, status), s, 0.5)
         self._check("sample", status, scores, lengths)
@@ -108,7 +108,7 @@ class CpuTrees(TreeKernels):
         self, scores: Tensor, lengths: Tensor, k: int, single_root: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `TreeKernels.kbest`."""
-        s, n, status = _arrays(scores, lengths)
+        s, n, status = _arrays(scores.double(), lengths)
         values, heads = np.full((len(s), k), -np.inf), np.zeros((len(s), k, s.shape[1] - 1), np.int64)
         counts = np.zeros(len(s), np.int64)
         _run(self.loops.kbest_block, (s, n, single_root, values, heads, counts, status), s, k)
@@ -120,14 +120,14 @@ class CpuTrees(TreeKernels):
             raise_for_status(f"{self.name}: {operation}", status, scores, lengths)
 
 
-def _arrays(scores: Tensor, lengths: Tensor, *dtypes: torch.dtype) -> tuple[Array, Array, Array]:
-    """Contiguous scores in one of the dtypes (float64 if none is named), lengths, and room for a status each.
+def _arrays(scores: Tensor, lengths: Tensor) -> tuple[Array, Array, Array]:
+    """Contiguous scores in single or double precision, lengths, and room for a status each.
 
-    Sums are made in float64 whatever the scores are, so only one machine code of them is ever compiled.
+    Where speed does not hang on it scores come here as doubles, so that less machine code is ever compiled.
     """
     scores = scores.detach()
-    if scores.dtype not in dtypes:
-        scores = scores.to(dtypes[0] if dtypes else torch.float64)
+    if scores.dtype not in (torch.float32, torch.float64):
+        scores = scores.float()
     n = lengths.cpu().contiguous().numpy()
     return scores.contiguous().numpy(), n, np.zeros(len(n), np.int64)
 
