@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-FINE, BAD_LENGTH, BAD_SCORE, NO_TREE = 0, 1, 2, 3
+FINE, BAD_LENGTH, BAD_SCORE, NO_TREE, HARD = 0, 1, 2, 3, 4
+"""HARD never reaches a caller: real numbers do not do for the sentence, so it is done again in logarithms."""
 
 
 def raise_for_status(operation: str, status: np.ndarray[Any, Any], scores: Tensor, lengths: Tensor) -> None:

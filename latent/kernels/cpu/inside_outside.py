@@ -9,7 +9,7 @@ subtracting a constant from all scores of a modifier changes no marginal; three 
 
 1. the modifier's best score;
 2. if the sum leaves the range of a double, its score in the best tree (the sum is then at least 1);
-3. if that fails too (an item that is in no likely tree overflows), logarithms.
+3. if that fails too (an item that is in no likely tree overflows), logarithms (`log_sums`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ class Workspace(NamedTuple):
     """What the functions below work on: made once for many sentences, which is cheaper."""
 
     shift: Any
-    memory: Any
     passes: Any
 
 
@@ -71,28 +70,35 @@ class Workspace(NamedTuple):
 def real_workspace(n):  # type: ignore[no-untyped-def]
     """Room for sums over the trees of one sentence of up to n words."""
     memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
-    return Workspace(np.empty((1, n)), memory, _passes(Real(memory), memory))
+    return Workspace(np.empty((1, n)), _passes(Real(memory), memory))
 
 
 @compiled
 def dual_workspace(n):  # type: ignore[no-untyped-def]
     """Room for such sums and their derivatives."""
     memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
-    return Workspace(np.empty((1, n)), memory, _passes(Dual(memory, memory), memory))
+    return Workspace(np.empty((1, n)), _passes(Dual(memory, memory), memory))
+
+
+@compiled
+def log_workspace(n):  # type: ignore[no-untyped-def]
+    """Room for such sums, and their derivatives, in logarithms."""
+    memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
+    return Workspace(np.empty((1, n)), _passes(LogDual(memory, memory), memory))
 
 
 @compiled
 def real_workspace_for_many(n):  # type: ignore[no-untyped-def]
     """Room for the sums of as many sentences of up to n words as a vector has lanes."""
     memory = _memory(table_size(n + 1, many_sentences(n + 1, LANES)))
-    return Workspace(np.empty((LANES, n)), memory, _passes(Real(memory), memory))
+    return Workspace(np.empty((LANES, n)), _passes(Real(memory), memory))
 
 
 @compiled
 def dual_workspace_for_many(n):  # type: ignore[no-untyped-def]
     """Room for such sums and their derivatives."""
     memory = _memory(table_size(n + 1, many_sentences(n + 1, LANES)))
-    return Workspace(np.empty((LANES, n)), memory, _passes(Dual(memory, memory), memory))
+    return Workspace(np.empty((LANES, n)), _passes(Dual(memory, memory), memory))
 
 
 @compiled
@@ -166,6 +172,7 @@ def best_tree_shift(scores, n, single_root, shift):  # type: ignore[no-untyped-d
     """shift[j-1] is the score of word j's arc in the best tree; False if there is no tree."""
     heads = np.empty(n, np.int64)
     if best_tree(scores, n, single_root, heads, viterbi_workspace(n, shift)) == -np.inf:
+        shift[:n] = 0.0
         return False
     for j in range(1, n + 1):
         shift[j - 1] = scores[heads[j - 1], j]
@@ -253,16 +260,19 @@ def _read(n, single_root, passes, layout, lane, marginals, derivatives):  # type
 
 
 @compiled
-def _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out):  # type: ignore[no-untyped-def]
-    """Put each chosen sentence's sum of exp(score - shift) into its lane of the total.
+def set_shifts(scores, lengths, chosen, single_root, by_tree, workspace):  # type: ignore[no-untyped-def]
+    """Choose what is taken off the scores of the sentence in each lane: see the top of this file."""
+    for lane, b in enumerate(chosen):
+        if by_tree:
+            best_tree_shift(scores[b], lengths[b], single_root, workspace.shift[lane])
+        else:
+            best_head_shift(scores[b], lengths[b], workspace.shift[lane])
 
-    It is NaN if real numbers do not do. Writes the marginals, unless `out` is empty, or their derivatives,
-    unless `direction` is.
-    """
-    shift, _, passes = workspace
-    inner, outer, total = passes
-    more = 0 if single_root else 1
-    m = lengths[chosen].max() + more
+
+@compiled
+def _sum_inside(scores, lengths, chosen, single_root, direction, layout, workspace, m):  # type: ignore[no-untyped-def]
+    """Put each chosen sentence's sum of exp(score - shift) into its lane of the total; NaN: out of range."""
+    shift, passes = workspace
     _clear(passes, m, 0.0, layout)
     for lane, b in enumerate(chosen):
         _load(scores[b], lengths[b], single_root, shift[lane], passes, layout, lane)
@@ -270,91 +280,84 @@ def _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, 
     if direction.size:
         for lane, b in enumerate(chosen):
             _load_tangents(direction[b], lengths[b], single_root, passes, layout, lane)
-    inside(m, 1.0, inner, layout)
+    inside(m, 1.0, passes.inner, layout)
     for lane, b in enumerate(chosen):
-        finish(lengths[b] + more, single_root, inner, layout, lane, total)
-        if not (SMALLEST < total.value[lane] < LARGEST):
-            total.value[lane] = np.nan
-        elif out.size:
-            start_outside(lengths[b] + more, single_root, 1.0, inner, outer, layout, lane)
+        n = lengths[b] if single_root else lengths[b] + 1
+        finish(n, single_root, passes.inner, layout, lane, passes.total)
+        if not (SMALLEST < passes.total.value[lane] < LARGEST):
+            passes.total.value[lane] = np.nan
+
+
+@compiled
+def add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z):  # type: ignore[no-untyped-def]
+    """The log-partitions of the chosen sentences, one in each lane; NaN where real numbers do not do.
+
+    Writes their marginals, unless `out` is empty, or the derivatives of these in a direction, unless that is
+    empty.
+    """
+    shift, passes = workspace
+    inner, outer, total = passes
+    more = 0 if single_root else 1
+    m = lengths[chosen].max() + more
+    _sum_inside(scores, lengths, chosen, single_root, direction, layout, workspace, m)
+    for lane, b in enumerate(chosen):
+        log_z[b] = math.log(total.value[lane]) + shift[lane, : lengths[b]].sum()
     if out.size == 0:
         return
+    for lane, b in enumerate(chosen):
+        if np.isfinite(log_z[b]):
+            start_outside(lengths[b] + more, single_root, 1.0, inner, outer, layout, lane)
     outside(m, inner, outer, layout)
     for lane, b in enumerate(chosen):
         mass = _read(lengths[b], single_root, passes, layout, lane, out[b], direction.size > 0)
         if not (abs(mass - lengths[b]) < 1e-6 * lengths[b]):
-            total.value[lane] = np.nan
+            log_z[b] = np.nan
 
 
 @compiled
-def _log_sums(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
-    """The same in logarithms, for any scores of one sentence; returns the logarithm of the sum."""
-    m, (shift, memory, _) = n if single_root else n + 1, workspace
-    layout = one_sentence(m, LANES)
-    passes = _passes(LogDual(memory, memory), memory)
+def _log_inside(scores, n, single_root, direction, workspace, layout, m):  # type: ignore[no-untyped-def]
+    """Fill the inside chart with logarithms; return that of the sum less the shifts, -inf if no tree."""
+    shift, passes = workspace
+    if not best_tree_shift(scores, n, single_root, shift[0]):
+        return -np.inf
     _clear(passes, m, -np.inf, layout)
     _load(scores, n, single_root, shift[0], passes, layout, 0)
     if direction.size:
         _load_tangents(direction, n, single_root, passes, layout, 0)
     inside(m, 0.0, passes.inner, layout)
     finish(m, single_root, passes.inner, layout, 0, passes.total)
-    if out.size:
-        start_outside(m, single_root, 0.0, passes.inner, passes.outer, layout, 0)
-        outside(m, passes.inner, passes.outer, layout)
-        _read(n, single_root, passes, layout, 0, out, direction.size > 0)
     return passes.total.value[0]
 
 
 @compiled
-def sums_together(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z):  # type: ignore[no-untyped-def]
-    """The log-partitions of the chosen sentences, one in each lane; NaN for one that wants `sums_alone`.
-
-    Writes their marginals, unless `out` is empty, or the derivatives of these in a direction, unless that is
-    empty.
-    """
-    for lane, b in enumerate(chosen):
-        best_head_shift(scores[b], lengths[b], workspace.shift[lane])
-    _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out)
-    for lane, b in enumerate(chosen):
-        log_z[b] = math.log(workspace.passes.total.value[lane]) + workspace.shift[lane, : lengths[b]].sum()
-
-
-@compiled
-def sums_alone(scores, lengths, b, single_root, direction, workspace, out, log_z):  # type: ignore[no-untyped-def]
-    """The same for sentence b, whatever its scores; its log-partition is -inf if there is no tree."""
-    n, chosen, shift = lengths[b], np.array([b]), workspace.shift[0]
-    layout = one_sentence(n if single_root else n + 1, LANES)
-    sums_together(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z)
-    if np.isfinite(log_z[b]):
-        return
-    if not best_tree_shift(scores[b], n, single_root, shift):
-        log_z[b] = -np.inf
-        return
-    _add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out)
-    log_z[b] = math.log(workspace.passes.total.value[0]) + shift[:n].sum()
-    if not np.isfinite(log_z[b]):
-        ours = out[b] if out.size else np.empty((0, 0), out.dtype)
-        to = direction[b] if direction.size else np.empty((0, 0), direction.dtype)
-        log_z[b] = _log_sums(scores[b], n, single_root, to, workspace, ours) + shift[:n].sum()
+def log_sums(scores, n, single_root, direction, workspace, out):  # type: ignore[no-untyped-def]
+    """As `add_up`, for one sentence with any scores; returns its log-partition, -inf if there is no tree."""
+    m, (shift, passes) = n if single_root else n + 1, workspace
+    layout = one_sentence(m, LANES)
+    log_z = _log_inside(scores, n, single_root, direction, workspace, layout, m)
+    if log_z == -np.inf:
+        return log_z
+    if out.size:
+        start_outside(m, single_root, 0.0, passes.inner, passes.outer, layout, 0)
+        outside(m, passes.inner, passes.outer, layout)
+        _read(n, single_root, passes, layout, 0, out, direction.size > 0)
+    return log_z + shift[0, :n].sum()
 
 
 @compiled
-def sample_tree(scores, lengths, b, single_root, seed, heads, workspace):  # type: ignore[no-untyped-def]
+def sample_tree(scores, lengths, b, single_root, seed, heads, real, logarithms):  # type: ignore[no-untyped-def]
     """Draw a tree from the Gibbs distribution by way of the inside chart; False if there is no tree."""
     n, chosen, nothing = lengths[b], np.array([b]), np.empty((0, 0, 0))
-    m, (shift, memory, passes) = n if single_root else n + 1, workspace
+    m = n if single_root else n + 1
     layout = one_sentence(m, LANES)
     random = np.array([np.uint64(seed)])
-    best_head_shift(scores[b], n, shift[0])
-    _add_up(scores, lengths, chosen, single_root, nothing, layout, workspace, nothing)
-    if np.isnan(passes.total.value[0]):
-        if not best_tree_shift(scores[b], n, single_root, shift[0]):
-            return False
-        _add_up(scores, lengths, chosen, single_root, nothing, layout, workspace, nothing)
-        if np.isnan(passes.total.value[0]):
-            _log_sums(scores[b], n, single_root, nothing[0], workspace, nothing[0])
-            inner = _passes(LogDual(memory, memory), memory).inner
-            derive(m, single_root, inner, layout, 0, random, new_stack(m), heads)
+    for attempt in range(2):
+        set_shifts(scores, lengths, chosen, single_root, attempt == 1, real)
+        _sum_inside(scores, lengths, chosen, single_root, nothing, layout, real, m)
+        if np.isfinite(real.passes.total.value[0]):
+            derive(m, single_root, real.passes.inner, layout, 0, random, new_stack(m), heads)
             return True
-    derive(m, single_root, passes.inner, layout, 0, random, new_stack(m), heads)
+    if _log_inside(scores[b], n, single_root, nothing[0], logarithms, layout, m) == -np.inf:
+        return False
+    derive(m, single_root, logarithms.passes.inner, layout, 0, random, new_stack(m), heads)
     return True

@@ -9,8 +9,13 @@ from latent.kernels.cpu.edmonds import best_tree, edmonds_scratch
 from latent.kernels.cpu.jit import compiled
 from latent.kernels.cpu.nonprojective_kbest import kbest_trees
 from latent.kernels.cpu.tree_sampling import sample_tree
-from latent.kernels.cpu.tree_sums import log_partition_and_marginals, marginals_derivative, sums_scratch
-from latent.kernels.status import FINE, NO_TREE
+from latent.kernels.cpu.tree_sums import (
+    log_partition_and_marginals,
+    log_sums,
+    marginals_derivative,
+    sums_scratch,
+)
+from latent.kernels.status import FINE, HARD, NO_TREE
 
 
 @compiled
@@ -49,7 +54,7 @@ def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  
 
 @compiled
 def sums_block(scores, lengths, single_root, log_z, marginals, status, start, step):  # type: ignore[no-untyped-def]
-    """Write each sentence's log-partition, and its marginals unless `marginals` is empty."""
+    """Write each sentence's log-partition, and its marginals unless `marginals` is empty; or set HARD."""
     memory = np.empty(sums_scratch(scores.shape[1] - 1))
     for b in range(start, lengths.size, step):
         n = lengths[b]
@@ -58,16 +63,27 @@ def sums_block(scores, lengths, single_root, log_z, marginals, status, start, st
             continue
         out = marginals[b] if marginals.size else np.empty((0, 0), marginals.dtype)
         log_z[b] = log_partition_and_marginals(scores[b], n, single_root, memory, out)
-        if log_z[b] == -np.inf:
-            status[b] = NO_TREE
+        if not np.isfinite(log_z[b]):
+            status[b] = HARD
 
 
 @compiled
-def derivative_block(scores, lengths, single_root, direction, out, start, step):  # type: ignore[no-untyped-def]
-    """Write the Jacobian of each sentence's marginals times the direction into out, which starts as zeros."""
+def derivative_block(scores, lengths, single_root, direction, out, status, start, step):  # type: ignore[no-untyped-def]
+    """Write the Jacobian of each sentence's marginals times the direction into zeros; or set HARD."""
     memory = np.empty(sums_scratch(scores.shape[1] - 1))
     for b in range(start, lengths.size, step):
-        marginals_derivative(scores[b], lengths[b], single_root, direction[b], memory, out[b])
+        if not marginals_derivative(scores[b], lengths[b], single_root, direction[b], memory, out[b]):
+            status[b] = HARD
+
+
+@compiled
+def hard_block(scores, lengths, single_root, direction, log_z, out, status, start, step):  # type: ignore[no-untyped-def]
+    """The sums of any scores, for HARD sentences; empty arrays are not given or not wanted."""
+    memory, nothing = np.empty(sums_scratch(scores.shape[1] - 1)), np.empty((0, 0))
+    for b in range(start, lengths.size, step):
+        ours, to = out[b] if out.size else nothing, direction[b] if direction.size else nothing
+        log_z[b] = log_sums(scores[b], lengths[b], single_root, to, memory, ours)
+        status[b] = NO_TREE if log_z[b] == -np.inf else FINE
 
 
 @compiled

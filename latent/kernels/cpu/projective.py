@@ -5,21 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from latent.kernels.cpu.checks import check
-from latent.kernels.cpu.eisner import lanes_of, many_sentences
+from latent.kernels.cpu.eisner import lanes_of, many_sentences, one_sentence
 from latent.kernels.cpu.inside_outside import (
+    add_up,
     dual_workspace,
     dual_workspace_for_many,
+    log_sums,
+    log_workspace,
     real_workspace,
     real_workspace_for_many,
     sample_tree,
-    sums_alone,
-    sums_together,
+    set_shifts,
 )
 from latent.kernels.cpu.jit import compiled
 from latent.kernels.cpu.kbest import kbest_trees
 from latent.kernels.cpu.simd import LANES64
 from latent.kernels.cpu.viterbi import best_tree, best_trees, viterbi_workspace, viterbi_workspace_for_many
-from latent.kernels.status import FINE, NO_TREE
+from latent.kernels.status import FINE, HARD, NO_TREE
 
 SHORT = 24
 """Up to this length a vector over sentences is faster than one over the starts of a sentence."""
@@ -81,25 +83,32 @@ def map_block(scores, lengths, single_root, z, status, start, step):  # type: ig
 def _sums(  # type: ignore[no-untyped-def]
     scores, lengths, single_root, direction, alone, together, out, log_z, status, start, step
 ):
-    """Sums over the trees of each sentence: see `sums_together`."""
+    """Sums over the trees of each sentence, tried twice: see `add_up`. HARD is one for which both fail."""
     group = np.empty(LANES64, np.int64)
     b = start
     while b < lengths.size:
         count, b = _next_group(lengths, status, b, step, group)
-        if count > 1:
+        for attempt in range(2):
+            if count == 0:
+                break
             chosen = group[:count]
-            layout = many_sentences(lengths[chosen].max() + (0 if single_root else 1), LANES64)
-            sums_together(scores, lengths, chosen, single_root, direction, layout, together, out, log_z)
+            m = lengths[chosen].max() + (0 if single_root else 1)
+            layout = one_sentence(m, LANES64) if count == 1 else many_sentences(m, LANES64)
+            workspace = alone if count == 1 else together
+            set_shifts(scores, lengths, chosen, single_root, attempt == 1, workspace)
+            add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z)
+            count = 0
+            for mine in chosen:
+                if not np.isfinite(log_z[mine]):
+                    group[count] = mine
+                    count += 1
         for mine in group[:count]:
-            if count == 1 or not np.isfinite(log_z[mine]):
-                sums_alone(scores, lengths, mine, single_root, direction, alone, out, log_z)
-            if log_z[mine] == -np.inf:
-                status[mine] = NO_TREE
+            status[mine] = HARD
 
 
 @compiled
 def sums_block(scores, lengths, single_root, log_z, marginals, status, start, step):  # type: ignore[no-untyped-def]
-    """Write each sentence's log-partition, and its marginals unless `marginals` is empty."""
+    """Write each sentence's log-partition, and its marginals unless `marginals` is empty; or set HARD."""
     words = scores.shape[1] - 1
     alone, together = real_workspace(words), real_workspace_for_many(min(words, SHORT))
     nothing = np.empty((0, 0, 0))
@@ -108,24 +117,36 @@ def sums_block(scores, lengths, single_root, log_z, marginals, status, start, st
 
 
 @compiled
-def derivative_block(scores, lengths, single_root, direction, out, start, step):  # type: ignore[no-untyped-def]
-    """Write the Jacobian of each sentence's marginals times the direction."""
+def derivative_block(scores, lengths, single_root, direction, out, status, start, step):  # type: ignore[no-untyped-def]
+    """Write the Jacobian of each sentence's marginals times the direction; or set HARD."""
     words = scores.shape[1] - 1
     alone, together = dual_workspace(words), dual_workspace_for_many(min(words, SHORT))
-    log_z, status = np.empty(lengths.size), np.full(lengths.size, FINE)
+    log_z = np.empty(lengths.size)
     _sums(scores, lengths, single_root, direction, alone, together, out, log_z, status, start, step)
+
+
+@compiled
+def hard_block(scores, lengths, single_root, direction, log_z, out, status, start, step):  # type: ignore[no-untyped-def]
+    """The sums of any scores, for HARD sentences; empty arrays are not given or not wanted."""
+    workspace = log_workspace(scores.shape[1] - 1)
+    nothing = np.empty((0, 0))
+    for b in range(start, lengths.size, step):
+        ours, to = out[b] if out.size else nothing, direction[b] if direction.size else nothing
+        log_z[b] = log_sums(scores[b], lengths[b], single_root, to, workspace, ours)
+        status[b] = NO_TREE if log_z[b] == -np.inf else FINE
 
 
 @compiled
 def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  # type: ignore[no-untyped-def]
     """Write the arcs of a draw from each sentence's Gibbs distribution, made with its seed."""
     heads = np.empty(scores.shape[1], np.int64)
-    workspace = real_workspace(scores.shape[1] - 1)
+    words = scores.shape[1] - 1
+    real, logarithms = real_workspace(words), log_workspace(words)
     _check_all(scores, lengths, status, start, step)
     for b in range(start, lengths.size, step):
         if status[b] != FINE:
             continue
-        if not sample_tree(scores, lengths, b, single_root, seeds[b], heads, workspace):
+        if not sample_tree(scores, lengths, b, single_root, seeds[b], heads, real, logarithms):
             status[b] = NO_TREE
             continue
         for j in range(lengths[b]):

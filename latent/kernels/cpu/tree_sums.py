@@ -85,7 +85,7 @@ def _write_derivative(n, order, w, b, db, direction, out):  # type: ignore[no-un
 
 @compiled
 def log_partition_and_marginals(scores, n, single_root, memory, marginals):  # type: ignore[no-untyped-def]
-    """Return the log-partition (-inf: no tree) and write the marginals, unless they are an empty array."""
+    """Return the log-partition, NaN if real numbers do not do; write the marginals unless that is empty."""
     e, rest = elimination_in(memory, n)
     w, rest = rest[: table_size(n)], rest[table_size(n) :]
     order = np.empty(n + 1, np.int64)
@@ -96,24 +96,12 @@ def log_partition_and_marginals(scores, n, single_root, memory, marginals):  # t
         adjoint(n, single_root, e, b, rest[: stride_of(n)])
         if not abs(_write(n, order, w, b.by_head, marginals) - n) < 1e-6 * n:
             log_z = np.nan
-    if np.isfinite(log_z):
-        return log_z
-    nothing = np.empty((0, 0))
-    return _log_sums(scores, n, single_root, nothing, memory, marginals, nothing)
+    return log_z
 
 
 @compiled
 def marginals_derivative(scores, n, single_root, direction, memory, out):  # type: ignore[no-untyped-def]
-    """Write the Jacobian of the marginals times the direction into zeros; False if there is no tree."""
-    if _real_derivative(scores, n, single_root, direction, memory, out):
-        return True
-    nothing = np.empty((0, 0))
-    return _log_sums(scores, n, single_root, direction, memory, nothing, out) > -np.inf
-
-
-@compiled
-def _real_derivative(scores, n, single_root, direction, memory, out):  # type: ignore[no-untyped-def]
-    """`marginals_derivative` in real numbers; False if these do not do."""
+    """Write the Jacobian of the marginals times the direction into zeros; False if real numbers do not do."""
     S = stride_of(n)
     e, rest = elimination_in(memory, n)
     w, rest = rest[: table_size(n)], rest[table_size(n) :]
@@ -139,7 +127,7 @@ def _real_derivative(scores, n, single_root, direction, memory, out):  # type: i
 
 
 @compiled
-def _log_sums(scores, n, single_root, direction, memory, marginals, derivative):  # type: ignore[no-untyped-def]
+def log_sums(scores, n, single_root, direction, memory, out):  # type: ignore[no-untyped-def]
     """The same in logarithms, for any scores: return log Z; empty arrays are not given or not wanted."""
     S = stride_of(n)
     e, rest = elimination_in(memory, n)
@@ -157,13 +145,14 @@ def _log_sums(scores, n, single_root, direction, memory, marginals, derivative):
                 if w[i * S + j] > -np.inf:
                     de.w[i * S + j] = direction[order[i], order[j]]
     log_z = shift + log_eliminate(n, single_root, e, de)
-    if not (marginals.size or derivative.size):
+    if out.size == 0:
         return log_z
     b, db = rest[: table_size(n)], rest[table_size(n) : 2 * table_size(n)]
     log_adjoint(n, single_root, e, de, b, db)
     w[:] = np.exp(w + b)  # the marginals
     b[:] = 1.0
-    _write(n, order, w, b, marginals)
-    if derivative.size:
-        _write_derivative(n, order, w, b, db, direction, derivative)
+    if direction.size:
+        _write_derivative(n, order, w, b, db, direction, out)
+    else:
+        _write(n, order, w, b, out)
     return log_z

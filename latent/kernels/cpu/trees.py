@@ -14,7 +14,7 @@ from latent.kernels import Projection, TreeKernels
 from latent.kernels.cpu import nonprojective, projective, sparsemap
 from latent.kernels.cpu.jit import announce
 from latent.kernels.cpu.threads import blocks_of, run
-from latent.kernels.status import raise_for_status
+from latent.kernels.status import HARD, raise_for_status
 
 Array = np.ndarray[Any, Any]
 
@@ -48,16 +48,34 @@ class CpuTrees(TreeKernels):
         s, n, status = _arrays(scores, lengths)
         mu, log_z = np.zeros(shape, s.dtype), np.empty(len(s))
         _run(self.loops.sums_block, (s, n, single_root, log_z, mu, status), s, 0.5)
+        self._do_hard(s, n, single_root, np.empty((0, 0, 0)), log_z, mu, status)
         self._check(operation, status, scores, lengths)
         return _tensor(mu, scores), _tensor(log_z, scores)
 
     def marginals_vjp(self, scores: Tensor, lengths: Tensor, gradient: Tensor, single_root: bool) -> Tensor:
         """See `TreeKernels.marginals_vjp`."""
-        s, n, _ = _arrays(scores, lengths)
+        s, n, status = _arrays(scores, lengths)
         g = _arrays(gradient.to(scores.dtype), lengths)[0]
         out = np.zeros_like(s)
-        _run(self.loops.derivative_block, (s, n, single_root, g, out), s, 1.5)
+        _run(self.loops.derivative_block, (s, n, single_root, g, out, status), s, 1.5)
+        self._do_hard(s, n, single_root, g, np.empty(len(s)), out, status)
         return _tensor(out, scores)
+
+    def _do_hard(
+        self, s: Array, n: Array, single_root: bool, direction: Array, log_z: Array, out: Array, status: Array
+    ) -> None:
+        """Do the HARD sentences again, in logarithms; their results replace what is there."""
+        hard = np.flatnonzero(status == HARD)
+        if not hard.size:
+            return
+        shape = (len(hard), *out.shape[1:])
+        results = np.empty(len(hard)), np.zeros(shape if out.size else (0, 0, 0)), status[hard]
+        to = direction[hard].astype(np.float64) if direction.size else direction
+        given = s[hard].astype(np.float64), n[hard], single_root, to
+        _run(self.loops.hard_block, (*given, *results), s[hard], 50.0)
+        log_z[hard], status[hard] = results[0], results[2]
+        if out.size:
+            out[hard] = results[1]
 
     def sparsemap(
         self, scores: Tensor, lengths: Tensor, single_root: bool, tol: float, max_iter: int
