@@ -97,6 +97,23 @@ class TreeContract(StructureContract):
                 padded = getattr(structure, method)(scores, lengths)
                 assert torch.equal(padded[:, : n + 1, : n + 1], getattr(structure, method)(cropped))
 
+    @pytest.mark.parametrize("gain", [500.0, 720.0, 800.0, 1000.0, 1e4, 1e6])
+    def test_best_arcs_that_no_tree_has_both(self, structure, gain):
+        """Relative to either arc's tree, the other one's weight is beyond the range of a double."""
+        scores, lengths = torch.zeros(3, 6, 6, dtype=torch.float64), torch.tensor([5, 4, 5])
+        scores[:, 1, 2] = scores[:, 2, 1] = gain
+        scores[2] += torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        given = scores.to(self.device).requires_grad_()
+        mu = structure.marginals(given, lengths.to(self.device))
+        (vjp,) = torch.autograd.grad(mu[:, 1].square().sum(), given)
+        for b in range(3):
+            z = self.structures(structure, scores, lengths, b)
+            leaf = scores[b].clone().requires_grad_()
+            expected = torch.einsum("t,tij->ij", (z * leaf).sum((1, 2)).softmax(0), z)
+            torch.testing.assert_close(mu[b].cpu(), expected, atol=1e-9, rtol=0)
+            (theirs,) = torch.autograd.grad(expected[1].square().sum(), leaf)
+            torch.testing.assert_close(vjp[b].cpu(), theirs, atol=1e-9, rtol=0)
+
     def test_one_word(self, structure):
         scores = torch.randn(2, 2, 2, dtype=torch.float64, device=self.device, requires_grad=True)
         only = torch.tensor([[0.0, 1.0], [0.0, 0.0]], dtype=torch.float64, device=self.device)

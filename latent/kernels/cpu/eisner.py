@@ -55,6 +55,15 @@ def lanes_of(array):  # type: ignore[no-untyped-def]
     return VECTOR_BYTES // array.itemsize
 
 
+@compiled
+def longest(lengths, chosen):  # type: ignore[no-untyped-def]
+    """The length of the longest of the chosen sentences."""
+    most = 0
+    for b in chosen:
+        most = max(most, lengths[b])
+    return most
+
+
 class Layout(NamedTuple):
     """Where items lie: that over i … i+w of the sentence in lane l at `lanes + w·row + i·pitch + l`.
 

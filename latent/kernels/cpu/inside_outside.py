@@ -25,6 +25,7 @@ from latent.kernels.cpu.eisner import (
     derive,
     finish,
     inside,
+    longest,
     many_sentences,
     new_stack,
     one_sentence,
@@ -298,7 +299,7 @@ def add_up(scores, lengths, chosen, single_root, direction, layout, workspace, o
     shift, passes = workspace
     inner, outer, total = passes
     more = 0 if single_root else 1
-    m = lengths[chosen].max() + more
+    m = longest(lengths, chosen) + more
     _sum_inside(scores, lengths, chosen, single_root, direction, layout, workspace, m)
     for lane, b in enumerate(chosen):
         log_z[b] = math.log(total.value[lane]) + shift[lane, : lengths[b]].sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latent.kernels.cpu.checks import check
-from latent.kernels.cpu.eisner import lanes_of, many_sentences, one_sentence
+from latent.kernels.cpu.eisner import lanes_of, longest, many_sentences, one_sentence
 from latent.kernels.cpu.inside_outside import (
     add_up,
     dual_workspace,
@@ -92,7 +92,7 @@ def _sums(  # type: ignore[no-untyped-def]
             if count == 0:
                 break
             chosen = group[:count]
-            m = lengths[chosen].max() + (0 if single_root else 1)
+            m = longest(lengths, chosen) + (0 if single_root else 1)
             layout = one_sentence(m, LANES64) if count == 1 else many_sentences(m, LANES64)
             workspace = alone if count == 1 else together
             set_shifts(scores, lengths, chosen, single_root, attempt == 1, workspace)

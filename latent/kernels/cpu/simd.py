@@ -200,7 +200,7 @@ fill_lanes: Any = intrinsic(_fill_lanes)
 
 
 def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
-    """Replace the 8 doubles at A[o:] by their exponentials; below -708, -inf included, by 0.
+    """Replace the 8 doubles at A[o:] by their exponentials; below -708, -inf included, by 0, above 709 by inf.
 
     exp(x) = 2^k exp(r) with r = x - k log 2, |r| <= log(2)/2, and a Taylor polynomial of degree 13 for
     exp(r).
@@ -212,7 +212,8 @@ def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
         data = v.data(signature.args[0], args[0])
         given = v.load(data, args[1])
         tiny = builder.fcmp_ordered("<", given, v.constant(-708.0))
-        x = builder.select(tiny, v.constant(0.0), given)
+        huge = builder.fcmp_ordered(">", given, v.constant(709.0))
+        x = builder.select(builder.or_(tiny, huge), v.constant(0.0), given)
         rint = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(v.type, [v.type]), f"llvm.rint.v{v.lanes}f64"
         )
@@ -227,7 +228,8 @@ def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
         integers = ir.VectorType(ir.IntType(64), v.lanes)
         exponent = builder.add(builder.fptosi(k, integers), ir.Constant(integers, [1023] * v.lanes))
         power = builder.bitcast(builder.shl(exponent, ir.Constant(integers, [52] * v.lanes)), v.type)
-        v.store(builder.select(tiny, v.constant(0.0), builder.fmul(poly, power)), data, args[1])
+        result = builder.select(huge, v.constant(math.inf), builder.fmul(poly, power))
+        v.store(builder.select(tiny, v.constant(0.0), result), data, args[1])
         return context.get_dummy_value()
 
     return signature, codegen

@@ -24,6 +24,7 @@ class CpuTrees(TreeKernels):
 
     def __init__(self, name: str, loops: ModuleType, oracle: int) -> None:
         self.name, self.loops, self.oracle = name, loops, oracle
+        self.ready_for_hard = False
         announce(loops.__name__.rsplit(".", 1)[1])
 
     def map(self, scores: Tensor, lengths: Tensor, single_root: bool) -> Tensor:
@@ -66,8 +67,9 @@ class CpuTrees(TreeKernels):
     ) -> None:
         """Do the HARD sentences again, in logarithms; their results replace what is there."""
         hard = np.flatnonzero(status == HARD)
-        if not hard.size:
+        if not hard.size and self.ready_for_hard:
             return
+        self.ready_for_hard = True  # compiled with the first sums, so that no later call waits for it
         shape = (len(hard), *out.shape[1:])
         results = np.empty(len(hard)), np.zeros(shape if out.size else (0, 0, 0)), status[hard]
         to = direction[hard].astype(np.float64) if direction.size else direction

@@ -12,6 +12,7 @@ from latent.kernels.cpu.eisner import (
     finish,
     inside,
     lanes_of,
+    longest,
     many_sentences,
     new_stack,
     one_sentence,
@@ -107,7 +108,7 @@ def best_trees(scores, lengths, chosen, single_root, heads, workspace):  # type:
     chart, total, stack = workspace
     lanes = lanes_of(total.value)
     more = 0 if single_root else 1
-    m = lengths[chosen].max() + more
+    m = longest(lengths, chosen) + more
     layout = many_sentences(m, lanes)
     fill(total, 0, lanes, -np.inf)
     for lane, b in enumerate(chosen):
