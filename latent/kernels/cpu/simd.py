@@ -200,7 +200,7 @@ fill_lanes: Any = intrinsic(_fill_lanes)
 
 
 def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
-    """Replace the 8 doubles at A[o:] by their exponentials; below -708, -inf included, by 0, above 709 by inf.
+    """Replace the 8 doubles at A[o:] by their exponentials: 0 below -708, -inf included, inf above 709.
 
     exp(x) = 2^k exp(r) with r = x - k log 2, |r| <= log(2)/2, and a Taylor polynomial of degree 13 for
     exp(r).
