@@ -1,6 +1,6 @@
 """Puts the application together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -34,15 +34,15 @@ class Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the application; the models are loaded once it starts."""
+def create_app(settings: Settings | None = None, when_loaded: Callable[[], None] = lambda: None) -> FastAPI:
+    """Make the application; the models are loaded once it starts, and `when_loaded` is called after that."""
     settings = settings or Settings()
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service = Service(settings, metrics)
-        service.start()
+        service.start(when_loaded)
         if settings.workers > 1:  # the port is shared: whoever takes a request must have the models
             await service.loaded.wait()
         yield

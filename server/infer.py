@@ -33,7 +33,7 @@ MANY_CHARACTERS = 4_000
 """Above it, tokenising leaves the event loop."""
 MANY_ARCS = 20_000
 """Above it, writing an answer leaves the event loop, one answer at a time."""
-WATCHED_AFTER = 0.05
+WATCHED_AFTER = 0.25
 """Seconds after which it is watched whether the client is still there: most are answered before."""
 
 B = TypeVar("B", bound=BaseModel)
@@ -209,21 +209,26 @@ class _Watch:
         self.timer.cancel()
         if self.task is not None:
             self.task.cancel()
+            self.task = None  # else the two hold each other, and all of the request, until garbage collection
 
     def _start(self) -> None:
-        self.task = asyncio.get_running_loop().create_task(self._wait())
+        loop = asyncio.get_running_loop()
+        self.timer = loop.call_at(self.deadline, self._fail, _too_slow(self.seconds))
+        self.task = loop.create_task(self._wait())
 
     async def _wait(self) -> None:
-        error: Exception = ClientDisconnect()
-        try:
-            async with asyncio.timeout_at(self.deadline):
-                while (await self.call.receive())["type"] != "http.disconnect":
-                    pass
-        except TimeoutError:
-            error = ApiError(504, "too_slow", f"no answer within {self.seconds:g} seconds")
+        while (await self.call.receive())["type"] != "http.disconnect":
+            pass
+        self._fail(ClientDisconnect())
+
+    def _fail(self, error: Exception) -> None:
         waited_for = next((job.future for job in self.jobs if not job.future.done()), None)
         if waited_for is not None:
             waited_for.set_exception(error)
+
+
+def _too_slow(seconds: float) -> ApiError:
+    return ApiError(504, "too_slow", f"no answer within {seconds:g} seconds")
 
 
 def _predictions(results: Sequence[Result]) -> list[Prediction]:

@@ -1,6 +1,7 @@
 """The process around the application: signals, slow clients, and several workers on one port."""
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -22,10 +23,11 @@ from server.settings import Settings
 
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return."""
+    gc.disable()  # until all is loaded: little of it is garbage
     from server.app import create_app  # here: a parent of workers needs no torch
 
     logs.set_up(settings.log_level)
-    app = create_app(settings)
+    app = create_app(settings, when_loaded=_keep_what_is_loaded)
     config = uvicorn.Config(
         app,
         http=_protocol(settings.header_seconds),
@@ -38,6 +40,16 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     )
     _Server(config, settings.drain_seconds).run(sockets=[listener])
     logs.let_go()
+
+
+def _keep_what_is_loaded() -> None:
+    """Leave modules and models out of garbage collection: looking them over stops everything.
+
+    A model that is unloaded later goes all the same, since nothing in it refers to itself.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 class _Server(uvicorn.Server):

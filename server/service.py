@@ -1,7 +1,7 @@
 """The running service: its models, its queue, and whether it is ready."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -31,14 +31,15 @@ class Service:
         self.loaded = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self, when_loaded: Callable[[], None]) -> None:
         """Load the models, while `/livez` answers already, and then watch their folder."""
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        self._tending = asyncio.create_task(self._tend())
+        self._tending = asyncio.create_task(self._tend(when_loaded))
 
-    async def _tend(self) -> None:
+    async def _tend(self, when_loaded: Callable[[], None]) -> None:
         await asyncio.to_thread(self._refresh)
+        when_loaded()
         if self.status == "loading":
             self.status = "ready"
         self.loaded.set()

@@ -1,5 +1,6 @@
 """What operators meet: refused checkpoints, loading and unloading, keys, headers, numbers, limits in time."""
 
+import gc
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from served import running, settings_for, write_model
 
-from server import batcher
+from server import batcher, infer
 from server.app import create_app
 from server.registry import ModelError, Registry
 
@@ -321,6 +322,27 @@ def test_clients_that_went_away_leave_the_queue(model_folder: Path, monkeypatch:
         first.join()
         assert client.post("/v1/predict", json=ASK).status_code == 200
         assert slow.items == 2
+
+
+def jobs() -> int:
+    return sum(type(one) is batcher.Job for one in gc.get_objects())
+
+
+def test_an_answered_request_leaves_nothing_for_garbage_collection(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What refers to itself piles up, and all requests stop while it is looked for."""
+    monkeypatch.setattr(infer, "WATCHED_AFTER", 0.0)
+    with running(create_app(settings_for(model_folder))) as client:
+        gc.collect()
+        gc.disable()
+        before = jobs()
+        try:
+            for _ in range(5):
+                assert client.post("/v1/predict", json=ASK).status_code == 200
+            wait_until(lambda: jobs() <= before + 1)  # the thread that infers holds on to its last batch
+        finally:
+            gc.enable()
 
 
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"

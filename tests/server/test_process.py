@@ -31,9 +31,11 @@ def environment(**settings: object) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen, str]]:
+def serving(
+    folder: Path, command: tuple[str, ...] = ("-m", "server"), **settings: object
+) -> Iterator[tuple[subprocess.Popen, str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "server"],
+        [sys.executable, *command],
         env=environment(models=folder, port=0, **settings),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -96,6 +98,23 @@ def test_help_shows_every_setting() -> None:
     )
     for name in Settings.model_fields:
         assert f"UNDERSTORY_{name.upper()}" in shown.stdout.replace("\n", " ")
+
+
+COUNTS = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count(), len(gc.get_objects()), file=sys.stderr))
+from server.__main__ import main
+main()
+"""
+
+
+def test_what_is_loaded_is_left_out_of_garbage_collection(model_folder: Path) -> None:
+    """It is hundreds of thousands of objects, and all requests stop while they are looked over."""
+    with serving(model_folder, command=("-c", COUNTS)) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        collects, left_out, looked_over = process.stderr.read().split()
+    assert collects == "True"
+    assert int(left_out) > 20 * int(looked_over)
 
 
 def test_a_signal_under_load_loses_no_accepted_request(model_folder: Path) -> None:
