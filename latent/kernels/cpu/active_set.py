@@ -13,9 +13,11 @@ worth adding.
 A structure writes the loop around it, because only the MAP call differs:
 
     begin(active, scores, tree, n)
-    while improve(active) and gap > tol:
+    while True:
+        improve(active)
         tree = MAP(residual(scores, active, n))
-        insert(active, scores, tree, n)
+        if offer(active, scores, tree, n) <= tol: break
+        insert(active, n)
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latent.kernels.cpu.jit import compiled, compiled_loosely
+from latent.kernels.cpu.jit import compiled, leaf, loose_leaf
 
 EXHAUSTED = 1e-9  # a tree this close to the affine hull of the others is in it
 
@@ -38,6 +40,8 @@ class ActiveSet(NamedTuple):
     rhs: Any
     solution: Any
     column: Any
+    common: Any
+    error: Any
     size: Any
 
 
@@ -48,6 +52,8 @@ def new_active_set(n, capacity):  # type: ignore[no-untyped-def]
         np.empty((capacity, n), np.int16),
         np.empty(capacity),
         np.empty((capacity + 1, capacity + 1)),
+        np.empty(capacity + 1),
+        np.empty(capacity + 1),
         np.empty(capacity + 1),
         np.empty(capacity + 1),
         np.empty(capacity + 1),
@@ -69,7 +75,7 @@ def grown(active, n):  # type: ignore[no-untyped-def]
     return new
 
 
-@compiled
+@leaf
 def _score(scores, tree, n):  # type: ignore[no-untyped-def]
     total = 0.0
     for j in range(n):
@@ -77,11 +83,17 @@ def _score(scores, tree, n):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled
+@leaf
+def _copy_tree(tree, n, out):  # type: ignore[no-untyped-def]
+    for j in range(n):
+        out[j] = tree[j]
+
+
+@leaf
 def begin(active, scores, tree, n):  # type: ignore[no-untyped-def]
     """Start from one tree."""
     active.size[0] = 1
-    active.trees[0] = tree[:n]
+    _copy_tree(tree, n, active.trees[0])
     active.weights[0] = 1.0
     active.rhs[0] = 1.0
     active.rhs[1] = _score(scores, tree, n)
@@ -92,7 +104,7 @@ def begin(active, scores, tree, n):  # type: ignore[no-untyped-def]
     active.solution[1] = 1.0
 
 
-@compiled_loosely
+@loose_leaf
 def _multiply(matrix, vector, size, out):  # type: ignore[no-untyped-def]
     """out = matrix · vector for a symmetric matrix of which the lower triangle is kept."""
     for i in range(size):
@@ -103,7 +115,7 @@ def _multiply(matrix, vector, size, out):  # type: ignore[no-untyped-def]
         out[i] = total + row[i] * factor
 
 
-@compiled_loosely
+@loose_leaf
 def _add_outer(matrix, vector, size, factor):  # type: ignore[no-untyped-def]
     """Add factor · vector · vectorᵀ to the lower triangle of the leading `size` rows."""
     for i in range(size):
@@ -112,7 +124,7 @@ def _add_outer(matrix, vector, size, factor):  # type: ignore[no-untyped-def]
             row[j] += f * vector[j]
 
 
-@compiled
+@leaf
 def _common_arcs(a, b, n):  # type: ignore[no-untyped-def]
     count = 0
     for j in range(n):
@@ -120,17 +132,28 @@ def _common_arcs(a, b, n):  # type: ignore[no-untyped-def]
     return count
 
 
-@compiled
-def insert(active, scores, tree, n):  # type: ignore[no-untyped-def]
-    """Add a tree, with weight 0 for now; False if it lies in the affine hull already."""
-    k, inverse, d = active.size[0], active.inverse, active.column
-    last = k + 1
-    active.trees[k] = tree[:n]
+@leaf
+def offer(active, scores, tree, n):  # type: ignore[no-untyped-def]
+    """How much more a tree scores under s - Yᵀp than the active ones do: at least 0 up to rounding.
+
+    There must be room for one more tree; `insert` adds the last one offered.
+    """
+    k, last = active.size[0], active.size[0] + 1
+    _copy_tree(tree, n, active.trees[k])
     active.rhs[last] = _score(scores, tree, n)
-    common = np.empty(last)
-    common[0] = 1.0
+    active.common[0] = 1.0
+    more = active.rhs[last] - active.solution[0]
     for i in range(k):
-        common[i + 1] = _common_arcs(active.trees[i], active.trees[k], n)
+        active.common[i + 1] = _common_arcs(active.trees[i], active.trees[k], n)
+        more -= active.weights[i] * active.common[i + 1]
+    return more
+
+
+@leaf
+def insert(active, n):  # type: ignore[no-untyped-def]
+    """Add the tree on offer, with weight 0 for now; False if it lies in the affine hull already."""
+    k, inverse, d, common = active.size[0], active.inverse, active.column, active.common
+    last = k + 1
     _multiply(inverse, common, last, d)
     schur, value = float(n), active.rhs[last]
     for i in range(last):
@@ -150,7 +173,7 @@ def insert(active, scores, tree, n):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@leaf
 def _drop(active, gone):  # type: ignore[no-untyped-def]
     """Remove the tree whose row in the system is `gone`; the last one takes its place."""
     k, inverse, d = active.size[0], active.inverse, active.column
@@ -168,11 +191,11 @@ def _drop(active, gone):  # type: ignore[no-untyped-def]
     active.rhs[gone] = active.rhs[k]
     active.solution[gone] = active.solution[k]
     active.weights[gone - 1] = active.weights[k - 1]
-    active.trees[gone - 1] = active.trees[k - 1]
+    _copy_tree(active.trees[k - 1], active.trees.shape[1], active.trees[gone - 1])
     active.size[0] = k - 1
 
 
-@compiled
+@leaf
 def improve(active):  # type: ignore[no-untyped-def]
     """Move the weights to the affine minimiser, dropping each tree whose weight would turn negative on the
     way."""
@@ -193,7 +216,7 @@ def improve(active):  # type: ignore[no-untyped-def]
         _drop(active, blocking + 1)
 
 
-@compiled
+@leaf
 def residual(scores, active, n, out):  # type: ignore[no-untyped-def]
     """out = s - Yᵀp, on the arcs among n words."""
     for h in range(n + 1):
@@ -205,7 +228,7 @@ def residual(scores, active, n, out):  # type: ignore[no-untyped-def]
             out[tree[j], j + 1] -= weight
 
 
-@compiled
+@leaf
 def settle(active, residuals, n):  # type: ignore[no-untyped-def]
     """Refine the solution once, and return the score of the mixture under its own residual.
 
@@ -213,7 +236,7 @@ def settle(active, residuals, n):  # type: ignore[no-untyped-def]
     has added up to in the many updates of the inverse shows in both, and the inverse is good enough to
     take it out.
     """
-    k, error = active.size[0], np.empty(active.size[0] + 1)
+    k, error = active.size[0], active.error
     error[0], total = 1.0, 0.0
     for i in range(k):
         score = _score(residuals, active.trees[i], n)
@@ -224,10 +247,3 @@ def settle(active, residuals, n):  # type: ignore[no-untyped-def]
     for i in range(k + 1):
         active.solution[i] += active.column[i]
     return total
-
-
-@compiled
-def gap_of(active, residuals, tree, n):  # type: ignore[no-untyped-def]
-    """How much more the tree scores under the residual than the active trees do: at least 0 up to
-    rounding."""
-    return _score(residuals, tree, n) - active.solution[0]

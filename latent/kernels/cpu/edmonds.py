@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.jit import LEAF, compiled, leaf
 
 UNSEEN, ON_PATH, FINISHED = 0, 1, 2
 
@@ -42,39 +42,56 @@ class Contraction(NamedTuple):
     """vertex[slot]: its vertex of the forest of contractions: words, then cycles by age."""
     parent: Any
     """parent[vertex]: the cycle that it was contracted into."""
-    chosen: Any
-    """chosen[vertex]: the arc chosen into it, as (head, word)."""
+    head: Any
+    """head[vertex]: where the arc chosen into it comes from."""
+    inner: Any
+    """inner[vertex]: the word where that arc ends."""
+    path: Any
+    """The slots on the path, from its start."""
+    marked: Any
+    """Of slots or vertices, as need be."""
 
 
 @compiled
-def edmonds_scratch(n):  # type: ignore[no-untyped-def]
-    """How many numbers `best_tree` works on for n words."""
-    return (n + 1) * (n + 1)
+def new_contraction(n):  # type: ignore[no-untyped-def]
+    """Room for graphs of up to n words."""
+    size = n + 1
+    return Contraction(
+        np.empty((size, size)),
+        np.empty((size, size), np.int64),
+        np.empty(size, np.int64),
+        np.empty(size),
+        np.empty(size, np.int8),
+        np.empty(size, np.int64),
+        np.empty(2 * size, np.int64),
+        np.empty(2 * size, np.int64),
+        np.empty(2 * size, np.int64),
+        np.empty(size, np.int64),
+        np.empty(2 * size, np.bool_),
+    )
 
 
-@compiled
-def best_tree(scores, n, single_root, heads, scratch):  # type: ignore[no-untyped-def]
+@leaf
+def best_tree(scores, n, single_root, heads, graph):  # type: ignore[no-untyped-def]
     """Write the head of word j to heads[j-1], 0 for the root, and return the tree's score (-inf: no tree).
 
     Of equal arcs, the one with the smaller head is taken.
     """
-    incoming = scratch[: (n + 1) * (n + 1)].reshape(n + 1, n + 1)
     for h in range(n + 1):
         for m in range(1, n + 1):
-            incoming[m, h] = scores[h, m]
-    return edmonds(incoming, single_root, heads, scores)
+            graph.incoming[m, h] = scores[h, m]
+    return edmonds(graph, n, single_root, heads, scores)
 
 
-@compiled
-def edmonds(incoming, single_root, heads, scores):  # type: ignore[no-untyped-def]
-    """`best_tree` of the arcs incoming[word, head], which is overwritten; its score sums `scores`."""
-    size = incoming.shape[0]
-    graph = _uncontracted(incoming)
-    path = np.empty(size, np.int64)
+@leaf
+def edmonds(graph, n, single_root, heads, scores):  # type: ignore[no-untyped-def]
+    """`best_tree` of the arcs graph.incoming[word, head], which is overwritten; its score sums `scores`."""
+    size = n + 1
+    _restore(graph, size)
     cycles = 0
     for start in range(1, size):
         if graph.state[graph.slot_of[start]] == UNSEEN:
-            cycles = _grow(graph, graph.slot_of[start], path, single_root, cycles)
+            cycles = _grow(graph, size, graph.slot_of[start], single_root, cycles)
             if cycles < 0:
                 return -np.inf
     _expand(graph, size + cycles, heads)
@@ -85,46 +102,39 @@ def edmonds(incoming, single_root, heads, scores):  # type: ignore[no-untyped-de
     return -np.inf if single_root and roots > 1 else total
 
 
-@compiled
-def _uncontracted(incoming):  # type: ignore[no-untyped-def]
-    size = incoming.shape[0]
-    end = np.empty((size, size), np.int64)
-    for m in range(1, size):
-        end[m] = m
-        incoming[m, m] = -np.inf
-    graph = Contraction(
-        incoming,
-        end,
-        np.arange(size),
-        np.zeros(size),
-        np.zeros(size, np.int8),
-        np.arange(size),
-        np.zeros(2 * size, np.int64),
-        np.zeros((2 * size, 2), np.int64),
-    )
-    graph.state[0] = FINISHED
-    return graph
+@leaf
+def _restore(graph, size):  # type: ignore[no-untyped-def]
+    """Nothing is contracted, and all but the root is unseen."""
+    for m in range(size):
+        graph.incoming[m, m] = -np.inf
+        graph.slot_of[m] = m
+        graph.vertex[m] = m
+        graph.state[m] = UNSEEN if m > 0 else FINISHED
+        for h in range(size):
+            graph.end[m, h] = m
 
 
-@compiled
-def _grow(graph, start, path, single_root, cycles):  # type: ignore[no-untyped-def]
+@leaf
+def _grow(graph, size, start, single_root, cycles):  # type: ignore[no-untyped-def]
     """From a slot, follow best arcs against their direction up to a finished slot, contracting every cycle.
 
     Returns the number of cycles so far, or -1 if some slot has no arc left.
     """
-    top = 0
+    path, top = graph.path, 0
     path[0] = start
     graph.state[start] = ON_PATH
     while True:
         slot = path[top]
-        head = _best_head(graph.incoming[slot], single_root)
+        head = _best_head(graph.incoming[slot, :size], single_root)
         if head < 0:
             return -1
         graph.worth[slot] = graph.incoming[slot, head]
-        graph.chosen[graph.vertex[slot]] = (head, graph.end[slot, head])
+        graph.head[graph.vertex[slot]] = head
+        graph.inner[graph.vertex[slot]] = graph.end[slot, head]
         before = graph.slot_of[head]
         if graph.state[before] == FINISHED:
-            graph.state[path[: top + 1]] = FINISHED
+            for i in range(top + 1):
+                graph.state[path[i]] = FINISHED
             return cycles
         if graph.state[before] == UNSEEN:
             top += 1
@@ -134,12 +144,12 @@ def _grow(graph, start, path, single_root, cycles):  # type: ignore[no-untyped-d
         bottom = top
         while path[bottom] != before:
             bottom -= 1
-        _contract(graph, path[bottom : top + 1], graph.slot_of.size + cycles)
+        _contract(graph, size, path[bottom : top + 1], size + cycles)
         top = bottom
         cycles += 1
 
 
-@njit(nogil=True, fastmath={"nnan", "nsz", "reassoc"})  # in any order, so with vectors; its caller is cached
+@njit(nogil=True, fastmath={"nnan", "nsz", "reassoc"}, **LEAF)  # in any order, so with vectors
 def _largest(row):  # type: ignore[no-untyped-def]
     best = -np.inf
     for x in row:
@@ -147,7 +157,7 @@ def _largest(row):  # type: ignore[no-untyped-def]
     return best
 
 
-@compiled
+@leaf
 def _best_head(row, single_root):  # type: ignore[no-untyped-def]
     """The first of the best heads in a row of incoming arcs, -1 if all are forbidden."""
     first = 1 if single_root else 0
@@ -160,37 +170,40 @@ def _best_head(row, single_root):  # type: ignore[no-untyped-def]
     return head
 
 
-@compiled
-def _contract(graph, cycle, vertex):  # type: ignore[no-untyped-def]
+@leaf
+def _contract(graph, size, cycle, vertex):  # type: ignore[no-untyped-def]
     """Merge the slots of a cycle into its first: for each head, the best way in and where it ends."""
     first = cycle[0]
-    row, ends = graph.incoming[first], graph.end[first]
-    row -= graph.worth[first]
+    row, ends, merged = graph.incoming[first, :size], graph.end[first, :size], graph.marked
+    for h in range(size):
+        row[h] -= graph.worth[first]
+        merged[h] = False
     for slot in cycle[1:]:
-        other, other_ends, worth = graph.incoming[slot], graph.end[slot], graph.worth[slot]
-        for h in range(row.size):
+        other, other_ends, worth = graph.incoming[slot, :size], graph.end[slot, :size], graph.worth[slot]
+        for h in range(size):
             if other[h] - worth > row[h]:
                 row[h] = other[h] - worth
                 ends[h] = other_ends[h]
-    merged = np.zeros(row.size, np.bool_)
     for slot in cycle:
         merged[slot] = True
         graph.parent[graph.vertex[slot]] = vertex
-    for h in range(row.size):
+    for h in range(size):
         if merged[graph.slot_of[h]]:
             graph.slot_of[h] = first
             row[h] = -np.inf
     graph.vertex[first] = vertex
 
 
-@compiled
+@leaf
 def _expand(graph, vertices, heads):  # type: ignore[no-untyped-def]
     """Undo the contractions: the arc into a cycle replaces the one that ends at the same word."""
-    settled = np.zeros(vertices, np.bool_)
+    settled = graph.marked
+    for vertex in range(vertices):
+        settled[vertex] = False
     for vertex in range(vertices - 1, 0, -1):
         if not settled[vertex]:
-            head, inner = graph.chosen[vertex]
-            heads[inner - 1] = head
+            inner = graph.inner[vertex]
+            heads[inner - 1] = graph.head[vertex]
             settled[inner] = True
             while inner != vertex:
                 inner = graph.parent[inner]

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.semiring import (
     add_contract,
     add_product,
@@ -49,19 +49,10 @@ class Chart(NamedTuple):
     X: Any
 
 
-@compiled
+@leaf
 def lanes_of(array):  # type: ignore[no-untyped-def]
     """How many numbers of the array's type one vector holds."""
     return VECTOR_BYTES // array.itemsize
-
-
-@compiled
-def longest(lengths, chosen):  # type: ignore[no-untyped-def]
-    """The length of the longest of the chosen sentences."""
-    most = 0
-    for b in chosen:
-        most = max(most, lengths[b])
-    return most
 
 
 class Layout(NamedTuple):
@@ -76,25 +67,25 @@ class Layout(NamedTuple):
     row: Any
 
 
-@compiled
+@leaf
 def one_sentence(m, lanes):  # type: ignore[no-untyped-def]
     """The layout for m positions of one sentence; behind the starts of a row are lanes of 0̄."""
     return Layout(lanes, 1, (m + lanes - 1) // lanes * lanes + lanes)
 
 
-@compiled
+@leaf
 def many_sentences(m, lanes):  # type: ignore[no-untyped-def]
     """The layout for m positions of as many sentences as a vector has lanes."""
     return Layout(lanes, lanes, m * lanes)
 
 
-@compiled
+@leaf
 def table_size(m, layout):  # type: ignore[no-untyped-def]
     """How many numbers one table of a chart over m positions takes."""
     return layout.lanes + (m + 1) * layout.row + layout.lanes
 
 
-@compiled
+@leaf
 def clear_edges(table, m, zero, layout):  # type: ignore[no-untyped-def]
     """Put 0̄ behind the end of each row and before its start, as far as a vector may run over."""
     fill_vector(table, 0, zero)
@@ -104,7 +95,7 @@ def clear_edges(table, m, zero, layout):  # type: ignore[no-untyped-def]
         fill_vector(table, row + layout.row - layout.lanes, zero)
 
 
-@compiled
+@leaf
 def inside(m, one, chart, layout):  # type: ignore[no-untyped-def]
     """Fill the chart over m positions from its arc weights R and L; `one` is the semiring's 1̄."""
     first, p, S = layout
@@ -122,7 +113,7 @@ def inside(m, one, chart, layout):  # type: ignore[no-untyped-def]
             contract(CL, first + o, S, IL, row + o, p - S, w, CL, row + o)
 
 
-@compiled
+@leaf
 def outside(m, inner, outer, layout):  # type: ignore[no-untyped-def]
     """Pull the adjoints of all items, widest first; `outer` starts with the adjoints of the goals' items."""
     first, p, S = layout
@@ -147,7 +138,7 @@ def outside(m, inner, outer, layout):  # type: ignore[no-untyped-def]
             add_contract(outer.IL, row, 0, inner.L, row, 0, 1, outer.X, row)
 
 
-@compiled
+@leaf
 def finish(m, single_root, chart, layout, lane, total):  # type: ignore[no-untyped-def]
     """Put the goal, the ⊕ over all trees of the sentence in this lane, into total[lane]."""
     first, p, S = layout
@@ -162,7 +153,7 @@ def finish(m, single_root, chart, layout, lane, total):  # type: ignore[no-untyp
         add_product(X, o, chart.root, o, total, lane)
 
 
-@compiled
+@leaf
 def start_outside(m, single_root, one, inner, outer, layout, lane):  # type: ignore[no-untyped-def]
     """Set the adjoints of what the goal of the sentence in this lane is made of, after `finish`."""
     first, p, S = layout
@@ -186,14 +177,16 @@ def new_stack(m):  # type: ignore[no-untyped-def]
     return np.empty((2 * m + 2, 3), np.int64)
 
 
-@compiled
+@leaf
 def _push(stack, top, kind, i, w):  # type: ignore[no-untyped-def]
+    """Put an item on the stack unless it is a single word's, without a branch; return the new top."""
     stack[top, 0] = kind
     stack[top, 1] = i
     stack[top, 2] = w
+    return top + (w > 0)
 
 
-@compiled
+@leaf
 def derive(m, single_root, chart, layout, lane, random, stack, heads):  # type: ignore[no-untyped-def]
     """Undo the recursion in one lane: `pick` a split of each item, from the goal down; write its arcs' heads.
 
@@ -206,31 +199,26 @@ def derive(m, single_root, chart, layout, lane, random, stack, heads):  # type: 
     if single_root:
         child = pick(X, lane, p, root, lane, p, m, random)  # X holds CL ⊗ CR since `finish`
         heads[child] = 0
-        _push(stack, 0, LEFT, 0, child)
-        _push(stack, 1, RIGHT, child, m - 1 - child)
-        top = 2
+        top = _push(stack, 0, LEFT, 0, child)
+        top = _push(stack, top, RIGHT, child, m - 1 - child)
     else:
-        _push(stack, 0, RIGHT, 0, m - 1)
-        top = 1
+        top = _push(stack, 0, RIGHT, 0, m - 1)
     while top > 0:
         top -= 1
         kind, i, w = stack[top, 0], stack[top, 1], stack[top, 2]
-        if w == 0:
-            continue
         o = first + i * p
         if kind == LEFT:  # CL[w][i] = ⊕ CL[d][i] ⊗ IL[w-d][i+d]: the head is i+w, its modifier i+d
             d = pick(CL, o, S, IL, o + w * S, p - S, w, random)
-            _push(stack, top, LEFT, i, d)
+            top = _push(stack, top, LEFT, i, d)
             heads[origin + i + d - 1] = origin + i + w
             i, w = i + d, w - d
         else:  # CR[w][i] = ⊕ IR[d][i] ⊗ CR[w-d][i+d]: the head is i, its modifier i+d
             d = 1 + pick(IR, o + S, S, CR, o + (w - 1) * S + p, p - S, w, random)
-            _push(stack, top, RIGHT, i + d, w - d)
+            top = _push(stack, top, RIGHT, i + d, w - d)
             heads[origin + i + d - 1] = origin + i
             w = d
         # The incomplete item over i … i+w: ⊕ CR[d][i] ⊗ CL[w-1-d][i+d+1]
         o = first + i * p
         d = pick(CR, o, S, CL, o + (w - 1) * S + p, p - S, w, random)
-        _push(stack, top + 1, RIGHT, i, d)
-        _push(stack, top + 2, LEFT, i + d + 1, w - 1 - d)
-        top += 3
+        top = _push(stack, top, RIGHT, i, d)
+        top = _push(stack, top, LEFT, i + d + 1, w - 1 - d)

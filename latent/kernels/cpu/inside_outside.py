@@ -25,7 +25,6 @@ from latent.kernels.cpu.eisner import (
     derive,
     finish,
     inside,
-    longest,
     many_sentences,
     new_stack,
     one_sentence,
@@ -33,7 +32,8 @@ from latent.kernels.cpu.eisner import (
     start_outside,
     table_size,
 )
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.groups import longest
+from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.semiring import (
     TABLES,
     Dual,
@@ -136,7 +136,7 @@ def _passes(kind, memory):  # type: ignore[no-untyped-def]
     return Passes(inner, outer, table(kind, memory, 14, size))
 
 
-@compiled
+@leaf
 def _clear(passes, m, zero, layout):  # type: ignore[no-untyped-def]
     """Put 0̄ wherever a pass over m positions counts on it."""
     inner, outer, total = passes
@@ -154,7 +154,7 @@ def _clear(passes, m, zero, layout):  # type: ignore[no-untyped-def]
         fill_vector(outer.CL, o, zero)
 
 
-@compiled
+@leaf
 def best_head_shift(scores, n, shift):  # type: ignore[no-untyped-def]
     """shift[j-1] is the best score of an arc into word j, 0 if no arc may enter it."""
     for j in range(1, n + 1):
@@ -180,7 +180,7 @@ def best_tree_shift(scores, n, single_root, shift):  # type: ignore[no-untyped-d
     return True
 
 
-@compiled
+@leaf
 def _load(scores, n, single_root, shift, passes, layout, lane):  # type: ignore[no-untyped-def]
     """Lay a sentence's scores - shift out by width, with no arcs behind the end of a row."""
     first, p, S = layout
@@ -201,7 +201,7 @@ def _load(scores, n, single_root, shift, passes, layout, lane):  # type: ignore[
             root[r * p + lane] = scores[0, r + 1] - shift[r]
 
 
-@compiled
+@leaf
 def _exponentiate(m, passes, layout):  # type: ignore[no-untyped-def]
     """Replace the loaded scores by their exponentials."""
     first, p, S = layout
@@ -214,7 +214,7 @@ def _exponentiate(m, passes, layout):  # type: ignore[no-untyped-def]
         exp_lanes(passes.inner.root.value, o)
 
 
-@compiled
+@leaf
 def _load_tangents(direction, n, single_root, passes, layout, lane):  # type: ignore[no-untyped-def]
     """Lay the tangents of a sentence's weights out by width, given those of its scores."""
     first, p, S = layout
@@ -232,7 +232,7 @@ def _load_tangents(direction, n, single_root, passes, layout, lane):  # type: ig
             set_tangent(root, r * p + lane, direction[0, r + 1])
 
 
-@compiled
+@leaf
 def _read(n, single_root, passes, layout, lane, marginals, derivatives):  # type: ignore[no-untyped-def]
     """Write the marginals of a sentence's arcs, or if `derivatives` their tangents; return the sum of the
     marginals."""
@@ -260,17 +260,21 @@ def _read(n, single_root, passes, layout, lane, marginals, derivatives):  # type
     return mass
 
 
-@compiled
-def set_shifts(scores, lengths, chosen, single_root, by_tree, workspace):  # type: ignore[no-untyped-def]
-    """Choose what is taken off the scores of the sentence in each lane: see the top of this file."""
+@leaf
+def shift_by_heads(scores, lengths, chosen, workspace):  # type: ignore[no-untyped-def]
+    """Choose what is taken off the scores of the sentence in each lane at first: see the top of this file."""
     for lane, b in enumerate(chosen):
-        if by_tree:
-            best_tree_shift(scores[b], lengths[b], single_root, workspace.shift[lane])
-        else:
-            best_head_shift(scores[b], lengths[b], workspace.shift[lane])
+        best_head_shift(scores[b], lengths[b], workspace.shift[lane])
 
 
 @compiled
+def shift_by_trees(scores, lengths, chosen, single_root, workspace):  # type: ignore[no-untyped-def]
+    """The same where that did not do."""
+    for lane, b in enumerate(chosen):
+        best_tree_shift(scores[b], lengths[b], single_root, workspace.shift[lane])
+
+
+@leaf
 def _sum_inside(scores, lengths, chosen, single_root, direction, layout, workspace, m):  # type: ignore[no-untyped-def]
     """Put each chosen sentence's sum of exp(score - shift) into its lane of the total; NaN: out of range."""
     shift, passes = workspace
@@ -289,7 +293,7 @@ def _sum_inside(scores, lengths, chosen, single_root, direction, layout, workspa
             passes.total.value[lane] = np.nan
 
 
-@compiled
+@leaf
 def add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z):  # type: ignore[no-untyped-def]
     """The log-partitions of the chosen sentences, one in each lane; NaN where real numbers do not do.
 
@@ -353,7 +357,10 @@ def sample_tree(scores, lengths, b, single_root, seed, heads, real, logarithms):
     layout = one_sentence(m, LANES)
     random = np.array([np.uint64(seed)])
     for attempt in range(2):
-        set_shifts(scores, lengths, chosen, single_root, attempt == 1, real)
+        if attempt == 0:
+            shift_by_heads(scores, lengths, chosen, real)
+        else:
+            shift_by_trees(scores, lengths, chosen, single_root, real)
         _sum_inside(scores, lengths, chosen, single_root, nothing, layout, real, m)
         if np.isfinite(real.passes.total.value[0]):
             derive(m, single_root, real.passes.inner, layout, 0, random, new_stack(m), heads)

@@ -68,12 +68,13 @@ def cache_folder() -> Path:
 CACHE = cache_folder()
 
 
-def _jit(function: Callable[..., Any], fastmath: set[str] | bool) -> Any:
+def _jit(function: Callable[..., Any], fastmath: set[str] | bool, **options: Any) -> Any:
     folder = CACHE / _digest(Path(function.__code__.co_filename))
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+        jit = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath, **options)
+        return jit(function)
     finally:
         config.CACHE_DIR = before
 
@@ -83,9 +84,26 @@ def compiled(function: Callable[..., Any]) -> Any:
     return _jit(function, False)
 
 
+ANY_ORDER = {"reassoc", "contract", "nsz", "arcp"}
+LEAF: Any = {"_nrt": False}
+"""numba's option for functions that make no array and return none: they do not count references to those
+that they are given. Counting is an atomic addition for each array of each named tuple in each call, which
+for a short sentence takes longer than the work (SparseMAP of ten words: twice as long)."""
+
+
 def compiled_loosely(function: Callable[..., Any]) -> Any:
     """The same where sums may be taken in another order, so that they run on vectors."""
-    return _jit(function, {"reassoc", "contract", "nsz", "arcp"})
+    return _jit(function, ANY_ORDER)
+
+
+def leaf(function: Callable[..., Any]) -> Any:
+    """`compiled`, for functions that make no array and return none: see `LEAF`."""
+    return _jit(function, False, **LEAF)
+
+
+def loose_leaf(function: Callable[..., Any]) -> Any:
+    """`compiled_loosely`, for functions that make no array and return none."""
+    return _jit(function, ANY_ORDER, **LEAF)
 
 
 @cache

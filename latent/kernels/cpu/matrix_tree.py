@@ -26,7 +26,7 @@ from __future__ import annotations
 from math import log, nan
 from typing import Any, NamedTuple
 
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.rows import add_rows
 from latent.kernels.cpu.simd import LANES64 as LANES
 
@@ -52,13 +52,13 @@ class Adjoint(NamedTuple):
     by_modifier: Any
 
 
-@compiled
+@leaf
 def stride_of(n):  # type: ignore[no-untyped-def]
     """Distance between the rows of a table over n words and the root: whole vectors."""
     return (n + LANES) // LANES * LANES
 
 
-@compiled
+@leaf
 def table_size(n):  # type: ignore[no-untyped-def]
     """How many doubles a table takes."""
     return (n + 1) * stride_of(n)
@@ -80,7 +80,7 @@ def adjoint_in(memory, n):  # type: ignore[no-untyped-def]
     return Adjoint(memory[:size], memory[size : 2 * size]), memory[2 * size :]
 
 
-@compiled
+@leaf
 def eliminate(n, single_root, e):  # type: ignore[no-untyped-def]
     """Eliminate the words n, …, 1, in place; return log Z, NaN where a double cannot hold it.
 
@@ -104,7 +104,7 @@ def eliminate(n, single_root, e):  # type: ignore[no-untyped-def]
     return log_z
 
 
-@compiled
+@leaf
 def eliminate_tangent(n, single_root, e, de):  # type: ignore[no-untyped-def]
     """The tangent of `eliminate`, whose results e are; de comes with the tangents of the weights."""
     S = stride_of(n)
@@ -122,7 +122,7 @@ def eliminate_tangent(n, single_root, e, de):  # type: ignore[no-untyped-def]
             de.p[row + i] = (de.p[row + i] - e.p[row + i] * total) / e.d[v]
 
 
-@compiled
+@leaf
 def adjoint(n, single_root, e, b, g):  # type: ignore[no-untyped-def]
     """Set b = ∂ log Z / ∂w; b must come as zeros, and g has room for a row."""
     S = stride_of(n)
@@ -140,7 +140,7 @@ def adjoint(n, single_root, e, b, g):  # type: ignore[no-untyped-def]
         _mirror(v, S, b)
 
 
-@compiled
+@leaf
 def dual_adjoint(n, single_root, e, b, de, db, g, dg):  # type: ignore[no-untyped-def]
     """`adjoint` with its tangent; b and db must come as zeros."""
     S = stride_of(n)
@@ -168,21 +168,21 @@ def dual_adjoint(n, single_root, e, b, de, db, g, dg):  # type: ignore[no-untype
         _mirror(v, S, db)
 
 
-@compiled
+@leaf
 def _close(g, rest, d, out):  # type: ignore[no-untyped-def]
     """out = (g + rest) / d: a function of its own, and the next, so that the compiler sees what overlaps."""
     for i in range(out.size):
         out[i] = (g[i] + rest) / d
 
 
-@compiled
+@leaf
 def _close_tangent(dg, dchildren, b, dd, d, out):  # type: ignore[no-untyped-def]
     """out = (dg - dchildren - b · dd) / d."""
     for i in range(out.size):
         out[i] = (dg[i] - dchildren - b[i] * dd) / d
 
 
-@compiled
+@leaf
 def _mirror(v, S, b):  # type: ignore[no-untyped-def]
     """Write the arcs out of v into the rows by modifier, and those into v into the rows by head."""
     for j in range(v):

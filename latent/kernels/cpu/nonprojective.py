@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latent.kernels.cpu.checks import check
-from latent.kernels.cpu.edmonds import best_tree, edmonds_scratch
+from latent.kernels.cpu.edmonds import best_tree, new_contraction
 from latent.kernels.cpu.jit import compiled
 from latent.kernels.cpu.nonprojective_kbest import kbest_trees
 from latent.kernels.cpu.tree_sampling import sample_tree
@@ -22,13 +22,13 @@ from latent.kernels.status import FINE, HARD, NO_TREE
 def map_block(scores, lengths, single_root, z, status, start, step):  # type: ignore[no-untyped-def]
     """Write the arcs of each sentence's best tree into z, which starts as zeros."""
     heads = np.empty(scores.shape[1], np.int64)
-    memory = np.empty(edmonds_scratch(scores.shape[1] - 1))
+    graph = new_contraction(scores.shape[1] - 1)
     for b in range(start, lengths.size, step):
         n = lengths[b]
         status[b] = check(scores[b], n)
         if status[b] != FINE:
             continue
-        if best_tree(scores[b], n, single_root, heads, memory) == -np.inf:
+        if best_tree(scores[b], n, single_root, heads, graph) == -np.inf:
             status[b] = NO_TREE
             continue
         for j in range(n):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latent.kernels.cpu.edmonds import edmonds
+from latent.kernels.cpu.edmonds import edmonds, new_contraction
 from latent.kernels.cpu.jit import compiled
 
 
@@ -38,9 +38,9 @@ def kbest_trees(scores, n, single_root, found_scores, found_heads):  # type: ign
     queue = Queue(
         np.full(k, -np.inf), np.zeros((k, n), np.int64), np.zeros(k, np.int64), np.zeros((k, n + 1), np.bool_)
     )
-    incoming = np.empty((n + 1, n + 1))
+    graph = new_contraction(n)
     heads, forbidden = np.zeros(n, np.int64), np.zeros(n + 1, np.bool_)
-    _push(queue, _best_of(scores, n, single_root, heads, 0, forbidden, incoming), heads, 0, forbidden)
+    _push(queue, _best_of(scores, n, single_root, heads, 0, forbidden, graph), heads, 0, forbidden)
     for count in range(k):
         best = _first_largest(queue.score)
         if queue.score[best] == -np.inf:
@@ -55,14 +55,15 @@ def kbest_trees(scores, n, single_root, found_scores, found_heads):  # type: ign
                 forbidden[:] = queue.forbidden[best]
             heads[:] = found_heads[count, :n]
             forbidden[heads[word]] = True
-            score = _best_of(scores, n, single_root, heads, word, forbidden, incoming)
+            score = _best_of(scores, n, single_root, heads, word, forbidden, graph)
             _push(queue, score, heads, word, forbidden)
     return k
 
 
 @compiled
-def _best_of(scores, n, single_root, heads, word, forbidden, incoming):  # type: ignore[no-untyped-def]
+def _best_of(scores, n, single_root, heads, word, forbidden, graph):  # type: ignore[no-untyped-def]
     """The best tree among those with heads[:word] and without the forbidden heads of the word; its score."""
+    incoming = graph.incoming
     incoming[:] = -np.inf
     for j in range(word):
         incoming[j + 1, heads[j]] = scores[heads[j], j + 1]
@@ -70,7 +71,7 @@ def _best_of(scores, n, single_root, heads, word, forbidden, incoming):  # type:
         for j in range(word, n):
             if j > word or not forbidden[h]:
                 incoming[j + 1, h] = scores[h, j + 1]
-    return edmonds(incoming, single_root, heads, scores)
+    return edmonds(graph, n, single_root, heads, scores)
 
 
 @compiled

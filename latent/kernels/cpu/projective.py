@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latent.kernels.cpu.checks import check
-from latent.kernels.cpu.eisner import lanes_of, longest, many_sentences, one_sentence
+from latent.kernels.cpu.eisner import lanes_of, many_sentences, one_sentence
+from latent.kernels.cpu.groups import check_all, longest, next_group
 from latent.kernels.cpu.inside_outside import (
     add_up,
     dual_workspace,
@@ -15,7 +15,8 @@ from latent.kernels.cpu.inside_outside import (
     real_workspace,
     real_workspace_for_many,
     sample_tree,
-    set_shifts,
+    shift_by_heads,
+    shift_by_trees,
 )
 from latent.kernels.cpu.jit import compiled
 from latent.kernels.cpu.kbest import kbest_trees
@@ -28,42 +29,16 @@ SHORT = 24
 
 
 @compiled
-def _check_all(scores, lengths, status, start, step):  # type: ignore[no-untyped-def]
-    for b in range(start, lengths.size, step):
-        status[b] = check(scores[b], lengths[b])
-
-
-@compiled
-def _next_group(lengths, status, b, step, group):  # type: ignore[no-untyped-def]
-    """Put sentences from b on into the group: a long one, or short ones as many as fit.
-
-    Returns how many there are and where to go on. Those with an error are passed over.
-    """
-    count = 0
-    while b < lengths.size and count < group.size:
-        if status[b] == FINE:
-            if lengths[b] > SHORT:
-                if count > 0:
-                    break
-                group[0] = b
-                return 1, b + step
-            group[count] = b
-            count += 1
-        b += step
-    return count, b
-
-
-@compiled
 def map_block(scores, lengths, single_root, z, status, start, step):  # type: ignore[no-untyped-def]
     """Write the arcs of each sentence's best tree into z, which starts as zeros."""
     words, lanes = scores.shape[1] - 1, lanes_of(scores)
     heads, group = np.empty((lanes, words), np.int64), np.empty(lanes, np.int64)
     alone = viterbi_workspace(words, scores)
     together = viterbi_workspace_for_many(min(words, SHORT), scores)
-    _check_all(scores, lengths, status, start, step)
+    check_all(scores, lengths, status, start, step)
     b = start
     while b < lengths.size:
-        count, b = _next_group(lengths, status, b, step, group)
+        count, b = next_group(lengths, status, b, step, SHORT, group)
         total = together.total.value
         if count == 1:
             n, total = lengths[group[0]], alone.total.value
@@ -87,7 +62,7 @@ def _sums(  # type: ignore[no-untyped-def]
     group = np.empty(LANES64, np.int64)
     b = start
     while b < lengths.size:
-        count, b = _next_group(lengths, status, b, step, group)
+        count, b = next_group(lengths, status, b, step, SHORT, group)
         for attempt in range(2):
             if count == 0:
                 break
@@ -95,7 +70,10 @@ def _sums(  # type: ignore[no-untyped-def]
             m = longest(lengths, chosen) + (0 if single_root else 1)
             layout = one_sentence(m, LANES64) if count == 1 else many_sentences(m, LANES64)
             workspace = alone if count == 1 else together
-            set_shifts(scores, lengths, chosen, single_root, attempt == 1, workspace)
+            if attempt == 0:
+                shift_by_heads(scores, lengths, chosen, workspace)
+            else:
+                shift_by_trees(scores, lengths, chosen, single_root, workspace)
             add_up(scores, lengths, chosen, single_root, direction, layout, workspace, out, log_z)
             count = 0
             for mine in chosen:
@@ -112,7 +90,7 @@ def sums_block(scores, lengths, single_root, log_z, marginals, status, start, st
     words = scores.shape[1] - 1
     alone, together = real_workspace(words), real_workspace_for_many(min(words, SHORT))
     nothing = np.empty((0, 0, 0))
-    _check_all(scores, lengths, status, start, step)
+    check_all(scores, lengths, status, start, step)
     _sums(scores, lengths, single_root, nothing, alone, together, marginals, log_z, status, start, step)
 
 
@@ -142,7 +120,7 @@ def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  
     heads = np.empty(scores.shape[1], np.int64)
     words = scores.shape[1] - 1
     real, logarithms = real_workspace(words), log_workspace(words)
-    _check_all(scores, lengths, status, start, step)
+    check_all(scores, lengths, status, start, step)
     for b in range(start, lengths.size, step):
         if status[b] != FINE:
             continue
@@ -156,7 +134,7 @@ def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  
 @compiled
 def kbest_block(scores, lengths, single_root, values, heads, counts, status, start, step):  # type: ignore[no-untyped-def]
     """Write the scores, heads and number of each sentence's best trees."""
-    _check_all(scores, lengths, status, start, step)
+    check_all(scores, lengths, status, start, step)
     for b in range(start, lengths.size, step):
         if status[b] == FINE:
             counts[b] = kbest_trees(scores[b], lengths[b], single_root, values[b], heads[b])

@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.jit import leaf
 from latent.kernels.cpu.simd import LANES64, _loop, _Vectors
 
 
@@ -63,7 +63,7 @@ _add_two: Any = intrinsic(_add_rows(2))
 _add_four: Any = intrinsic(_add_rows(4))
 
 
-@compiled
+@leaf
 def add_rows(A, a, da, B, b, db, count, out, o, width):  # type: ignore[no-untyped-def]
     """Add Σ_k A[a + k·da] · B[b + k·db :] to out[o : o + width], rounded up to whole vectors; flat arrays."""
     i = 0

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.jit import LEAF, leaf
 from latent.kernels.cpu.random import uniform
 from latent.kernels.cpu.simd import (
     LANES64,
@@ -29,6 +29,7 @@ from latent.kernels.cpu.simd import (
     sum_product,
 )
 
+OPTIONS: Any = {"nopython": True, **LEAF}
 TABLES = 15
 """How many tables one sentence's inside and outside charts have."""
 
@@ -69,7 +70,7 @@ def add_contract(A: Any, a: int, da: int, B: Any, b: int, db: int, count: int, o
     raise NotImplementedError("jitted code only")
 
 
-@compiled
+@leaf
 def _log_contract(A, a, da, B, b, db, count, out, o, accumulate):  # type: ignore[no-untyped-def]
     for i in range(LANES64):
         top = out.value[o + i] if accumulate else -np.inf
@@ -93,7 +94,7 @@ def _log_contract(A, a, da, B, b, db, count, out, o, accumulate):  # type: ignor
         out.tangent[o + i] = tangent / total
 
 
-@overload(contract)
+@overload(contract, jit_options=OPTIONS)
 def _contract(A, a, da, B, b, db, count, out, o):  # type: ignore[no-untyped-def]
     kind = A.instance_class
     if kind is MaxPlus:
@@ -111,7 +112,7 @@ def _contract(A, a, da, B, b, db, count, out, o):  # type: ignore[no-untyped-def
     return lambda A, a, da, B, b, db, count, out, o: _log_contract(A, a, da, B, b, db, count, out, o, False)
 
 
-@overload(add_contract)
+@overload(add_contract, jit_options=OPTIONS)
 def _add_contract(A, a, da, B, b, db, count, out, o):  # type: ignore[no-untyped-def]
     kind = A.instance_class
     if kind is Real:
@@ -135,7 +136,7 @@ def add_product(A: Any, a: int, B: Any, b: int, out: Any, o: int) -> None:
     raise NotImplementedError("jitted code only")
 
 
-@overload(set_product)
+@overload(set_product, jit_options=OPTIONS)
 def _set_product(A, a, B, b, out, o):  # type: ignore[no-untyped-def]
     kind = A.instance_class
 
@@ -157,7 +158,7 @@ def _set_product(A, a, B, b, out, o):  # type: ignore[no-untyped-def]
     return {MaxPlus: add, Real: multiply, Dual: multiply_dual, LogDual: add_dual}[kind]
 
 
-@overload(add_product)
+@overload(add_product, jit_options=OPTIONS)
 def _add_product(A, a, B, b, out, o):  # type: ignore[no-untyped-def]
     kind = A.instance_class
 
@@ -188,7 +189,7 @@ def set_tangent(weights: Any, o: int, slope: float) -> None:
     raise NotImplementedError("jitted code only")
 
 
-@overload(set_tangent)
+@overload(set_tangent, jit_options=OPTIONS)
 def _set_tangent(weights, o, slope):  # type: ignore[no-untyped-def]
     def real(weights, o, slope):  # type: ignore[no-untyped-def]
         pass
@@ -207,7 +208,7 @@ def goal(total: Any, lane: int) -> tuple[float, float]:
     raise NotImplementedError("jitted code only")
 
 
-@overload(goal)
+@overload(goal, jit_options=OPTIONS)
 def _goal(total, lane):  # type: ignore[no-untyped-def]
     def real(total, lane):  # type: ignore[no-untyped-def]
         return 1.0 / total.value[lane], 0.0
@@ -226,7 +227,7 @@ def posterior(inner: Any, outer: Any, o: int, base: float, slope: float) -> tupl
     raise NotImplementedError("jitted code only")
 
 
-@overload(posterior)
+@overload(posterior, jit_options=OPTIONS)
 def _posterior(inner, outer, o, base, slope):  # type: ignore[no-untyped-def]
     def real(inner, outer, o, base, slope):  # type: ignore[no-untyped-def]
         return inner.value[o] * outer.value[o] * base, 0.0
@@ -272,7 +273,7 @@ def fill(chart: Any, start: int, count: int, number: float) -> None:
     raise NotImplementedError("jitted code only")
 
 
-@overload(fill)
+@overload(fill, jit_options=OPTIONS)
 def _fill(chart, start, count, number):  # type: ignore[no-untyped-def]
     def values(chart, start, count, number):  # type: ignore[no-untyped-def]
         for i in range(start, start + count):
@@ -291,7 +292,7 @@ def fill_vector(chart: Any, start: int, number: float) -> None:
     raise NotImplementedError("jitted code only")
 
 
-@overload(fill_vector)
+@overload(fill_vector, jit_options=OPTIONS)
 def _fill_vector(chart, start, number):  # type: ignore[no-untyped-def]
     def values(chart, start, number):  # type: ignore[no-untyped-def]
         fill_lanes(chart.value, start, number)
@@ -308,7 +309,7 @@ def pick(A: Any, a: int, da: int, B: Any, b: int, db: int, count: int, state: An
     raise NotImplementedError("jitted code only")
 
 
-@overload(pick)
+@overload(pick, jit_options=OPTIONS)
 def _pick(A, a, da, B, b, db, count, state):  # type: ignore[no-untyped-def]
     def largest(A, a, da, B, b, db, count, state):  # type: ignore[no-untyped-def]
         chosen, best = 0, A.value[a] + B.value[b]

@@ -199,6 +199,23 @@ fill_lanes: Any = intrinsic(_fill_lanes)
 """fill_lanes(A, o, number): set the vector at A[o:] to a number."""
 
 
+def _copy_lanes(typingctx: Any, A: Any, a: Any, out: Any, o: Any) -> Any:
+    """Copy the vector at A[a:] to out[o:]."""
+    signature = types.void(A, types.intp, out, types.intp)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = _Vectors(context, builder, signature.args[0].dtype)
+        source, target = v.data(signature.args[0], args[0]), v.data(signature.args[2], args[2])
+        v.store(v.load(source, args[1]), target, args[3])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+copy_lanes: Any = intrinsic(_copy_lanes)
+"""copy_lanes(A, a, out, o): copy the vector at A[a:] to out[o:]."""
+
+
 def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
     """Replace the 8 doubles at A[o:] by their exponentials: 0 below -708, -inf included, inf above 709.
 

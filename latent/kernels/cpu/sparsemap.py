@@ -9,18 +9,19 @@ import numpy as np
 
 from latent.kernels.cpu.active_set import (
     begin,
-    gap_of,
     grown,
     improve,
     insert,
     new_active_set,
+    offer,
     residual,
     settle,
 )
+from latent.kernels.cpu.chart_residual import begin_residual, best_under_residual, new_chart_residual
 from latent.kernels.cpu.checks import check
 from latent.kernels.cpu.edmonds import best_tree as best_nonprojective_tree
-from latent.kernels.cpu.edmonds import edmonds_scratch
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.edmonds import new_contraction
+from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.viterbi import best_tree as best_projective_tree
 from latent.kernels.cpu.viterbi import viterbi_workspace
 from latent.kernels.status import FINE, NO_TREE
@@ -38,66 +39,85 @@ class Oracle(NamedTuple):
 
     kind: Any
     heads: Any
-    single: Any
-    double: Any
     rough: Any
+    double: Any
     edmonds: Any
 
 
 @compiled
 def _new_oracle(kind, n):  # type: ignore[no-untyped-def]
     words = n if kind == PROJECTIVE else 1
-    rough = np.zeros((n + 1, n + 1), np.float32)
     return Oracle(
         kind,
         np.empty(n, np.int64),
-        viterbi_workspace(words, rough),
+        new_chart_residual(words, viterbi_workspace(words, np.empty(0, np.float32))),
         viterbi_workspace(words, np.empty(0)),
-        rough,
-        np.empty(edmonds_scratch(n) if kind == NON_PROJECTIVE else 0),
+        new_contraction(n if kind == NON_PROJECTIVE else 1),
     )
 
 
-@compiled
-def _best_tree(oracle, scores, n, single_root, exact):  # type: ignore[no-untyped-def]
-    """Write the best tree to oracle.heads; -inf if there is none."""
+@leaf
+def _first_tree(oracle, scores, n, single_root):  # type: ignore[no-untyped-def]
+    """Write the best tree, or nearly so, to oracle.heads; False if there is none."""
     if oracle.kind == NON_PROJECTIVE:
-        return best_nonprojective_tree(scores, n, single_root, oracle.heads, oracle.edmonds)
-    if exact:
-        return best_projective_tree(scores, n, single_root, oracle.heads, oracle.double)
-    for h in range(n + 1):
-        for j in range(1, n + 1):
-            oracle.rough[h, j] = scores[h, j]
-    return np.float64(best_projective_tree(oracle.rough, n, single_root, oracle.heads, oracle.single))
+        return best_nonprojective_tree(scores, n, single_root, oracle.heads, oracle.edmonds) > -np.inf
+    if begin_residual(scores, n, single_root, oracle.heads, oracle.rough):
+        return True
+    return best_projective_tree(scores, n, single_root, oracle.heads, oracle.double) > -np.inf
+
+
+@leaf
+def _next_tree(oracle, scores, n, single_root, active, exact, left):  # type: ignore[no-untyped-def]
+    """Write the best tree under the residual to oracle.heads; if `exact`, the residual to `left`."""
+    if oracle.kind == PROJECTIVE and not exact:
+        best_under_residual(active, n, single_root, oracle.heads, oracle.rough)
+        return
+    residual(scores, active, n, left)
+    if oracle.kind == NON_PROJECTIVE:
+        best_nonprojective_tree(left, n, single_root, oracle.heads, oracle.edmonds)
+    else:
+        best_projective_tree(left, n, single_root, oracle.heads, oracle.double)
 
 
 @compiled
 def _project(oracle, scores, n, single_root, tol, max_iter, active, left):  # type: ignore[no-untyped-def]
     """Alternate a MAP call and a step of the active set: (active set, gap, iterations); gap NaN: no tree."""
-    if _best_tree(oracle, scores, n, single_root, True) == -np.inf:
+    if not _first_tree(oracle, scores, n, single_root):
         return active, np.nan, 0
     begin(active, scores, oracle.heads, n)
-    iterations, exact = 0, False
+    iterations, exact, gap = 0, False, np.nan
+    while True:
+        iterations, exact, gap = _advance(
+            oracle, scores, n, single_root, tol, max_iter, active, left, iterations, exact
+        )
+        if not np.isnan(gap):
+            return active, max(gap, 0.0), iterations
+        active = grown(active, n)
+
+
+@leaf
+def _advance(  # type: ignore[no-untyped-def]
+    oracle, scores, n, single_root, tol, max_iter, active, left, iterations, exact
+):
+    """Go on until the end, or (gap NaN) until the active set has no room for one more tree."""
     while True:
         improve(active)
-        residual(scores, active, n, left)
-        _best_tree(oracle, left, n, single_root, exact)
-        gap = gap_of(active, left, oracle.heads, n)
+        if active.size[0] == active.weights.size:
+            return iterations, exact, np.nan
+        _next_tree(oracle, scores, n, single_root, active, exact, left)
+        gap = offer(active, scores, oracle.heads, n)
         if gap <= ROUGH and not exact:
             exact = True
             continue
         if exact:
             gap += active.solution[0] - settle(active, left, n)
         if gap <= tol or iterations >= max_iter:
-            break
+            return iterations, exact, gap
         iterations += 1
-        if active.size[0] == active.weights.size:
-            active = grown(active, n)
-        if not insert(active, scores, oracle.heads, n):
+        if not insert(active, n):
             if exact:
-                break
+                return iterations, exact, gap
             exact = True
-    return active, max(gap, 0.0), iterations
 
 
 @compiled
@@ -151,10 +171,12 @@ def sparsemap_block(  # type: ignore[no-untyped-def]
         weights[start, first[b] : used] = active.weights[:k]
 
 
-@compiled
+@leaf
 def _mix(active, n, out):  # type: ignore[no-untyped-def]
     """out = the mixture of the active trees."""
-    out[: n + 1, : n + 1] = 0.0
+    for h in range(n + 1):
+        for j in range(1, n + 1):
+            out[h, j] = 0.0
     for i in range(active.size[0]):
         for j in range(n):
             out[active.trees[i, j], j + 1] += active.weights[i]

@@ -45,7 +45,7 @@ def sample_tree(scores, n, single_root, seed, heads, memory):  # type: ignore[no
     logarithms = not np.isfinite(eliminate(n, single_root, e))
     if logarithms:
         de, rest = elimination_in(rest, n)
-        if load_logarithms(scores, n, single_root, order, w, rest) == -np.inf:
+        if load_logarithms(scores, n, single_root, order, w) == -np.inf:
             return False
         e.w[:] = w
         de.w[:] = 0.0

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from latent.kernels.cpu.arc_weights import load_scores
-from latent.kernels.cpu.edmonds import best_tree, edmonds_scratch
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.edmonds import best_tree, new_contraction
+from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.matrix_tree import (
     adjoint,
     adjoint_in,
@@ -29,7 +29,7 @@ from latent.kernels.cpu.simd import LANES64, exp_lanes
 @compiled
 def sums_scratch(n):  # type: ignore[no-untyped-def]
     """How many doubles the functions below work on for n words."""
-    return 9 * table_size(n) + 4 * stride_of(n) + edmonds_scratch(n)
+    return 9 * table_size(n) + 4 * stride_of(n)
 
 
 @compiled
@@ -47,10 +47,10 @@ def load_weights(scores, n, single_root, order, e, w):  # type: ignore[no-untype
 
 
 @compiled
-def load_logarithms(scores, n, single_root, order, w, memory):  # type: ignore[no-untyped-def]
+def load_logarithms(scores, n, single_root, order, w):  # type: ignore[no-untyped-def]
     """Start an elimination of logarithms: w holds scores - shifts; return Σ shifts, -inf if no tree."""
     heads = np.empty(n, np.int64)
-    if best_tree(scores, n, single_root, heads, memory) == -np.inf:
+    if best_tree(scores, n, single_root, heads, new_contraction(n)) == -np.inf:
         return -np.inf
     last = 1
     while heads[last - 1] != 0:
@@ -58,7 +58,7 @@ def load_logarithms(scores, n, single_root, order, w, memory):  # type: ignore[n
     return load_scores(scores, n, single_root, last, order, w.reshape(n + 1, stride_of(n)))
 
 
-@compiled
+@leaf
 def _write(n, order, w, b, out):  # type: ignore[no-untyped-def]
     """Write the marginals w · b, unless out is an empty array; return their sum."""
     S = stride_of(n)
@@ -72,7 +72,7 @@ def _write(n, order, w, b, out):  # type: ignore[no-untyped-def]
     return mass
 
 
-@compiled
+@leaf
 def _write_derivative(n, order, w, b, db, direction, out):  # type: ignore[no-untyped-def]
     """Write the derivatives w · (db + b · direction) of the marginals; forbidden arcs keep what out holds."""
     S = stride_of(n)
@@ -134,7 +134,7 @@ def log_sums(scores, n, single_root, direction, memory, out):  # type: ignore[no
     de, rest = elimination_in(rest, n)
     w, rest = rest[: table_size(n)], rest[table_size(n) :]
     order = np.empty(n + 1, np.int64)
-    shift = load_logarithms(scores, n, single_root, order, w, rest)
+    shift = load_logarithms(scores, n, single_root, order, w)
     if shift == -np.inf:
         return shift
     e.w[:] = w

@@ -12,13 +12,13 @@ from latent.kernels.cpu.eisner import (
     finish,
     inside,
     lanes_of,
-    longest,
     many_sentences,
     new_stack,
     one_sentence,
     table_size,
 )
-from latent.kernels.cpu.jit import compiled
+from latent.kernels.cpu.groups import longest
+from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.semiring import MaxPlus, fill, table
 from latent.kernels.cpu.simd import aligned
 
@@ -27,6 +27,8 @@ class Workspace(NamedTuple):
     """What the functions below work on: made once for many sentences, which is cheaper."""
 
     chart: Any
+    arcs: Any
+    """The chart's R, L and root, one behind the other."""
     total: Any
     stack: Any
 
@@ -58,10 +60,11 @@ def _workspace(n, size, like):  # type: ignore[no-untyped-def]
         table(kind, memory, 6, size),
         table(kind, memory, 7, size),
     )
-    return Workspace(chart, table(kind, memory[8 * size :], 0, lanes), new_stack(n + 1))
+    total = table(kind, memory[8 * size :], 0, lanes)
+    return Workspace(chart, memory[: 3 * size], total, new_stack(n + 1))
 
 
-@compiled
+@leaf
 def _load(scores, m, single_root, chart, layout, lane):  # type: ignore[no-untyped-def]
     """Lay a sentence's arcs out by width; no arc enters the root symbol."""
     first, p, S = layout
@@ -79,18 +82,30 @@ def _load(scores, m, single_root, chart, layout, lane):  # type: ignore[no-untyp
             root[r * p + lane] = scores[0, r + 1]
 
 
-@compiled
+@leaf
 def best_tree(scores, n, single_root, heads, workspace):  # type: ignore[no-untyped-def]
     """Write the head of word j to heads[j-1], 0 for the root, and return the tree's score (-inf: no tree).
 
     Items past the end of a row hold what was in memory before: no lane of a maximum looks at another.
     """
-    chart, total, stack = workspace
-    lanes = lanes_of(total.value)
+    lay_out(scores, n, single_root, workspace)
+    return solve_laid_out(n, single_root, heads, workspace)
+
+
+@leaf
+def lay_out(scores, n, single_root, workspace):  # type: ignore[no-untyped-def]
+    """Put a sentence's arcs where `solve_laid_out` looks for them."""
     m = n if single_root else n + 1
-    layout = one_sentence(m, lanes)
+    _load(scores, m, single_root, workspace.chart, one_sentence(m, lanes_of(workspace.arcs)), 0)
+
+
+@leaf
+def solve_laid_out(n, single_root, heads, workspace):  # type: ignore[no-untyped-def]
+    """As `best_tree`, for arcs that are laid out already."""
+    chart, _, total, stack = workspace
+    m = n if single_root else n + 1
+    layout = one_sentence(m, lanes_of(total.value))
     total.value[0] = -np.inf
-    _load(scores, m, single_root, chart, layout, 0)
     inside(m, 0.0, chart, layout)
     finish(m, single_root, chart, layout, 0, total)
     if total.value[0] > -np.inf:
@@ -98,14 +113,14 @@ def best_tree(scores, n, single_root, heads, workspace):  # type: ignore[no-unty
     return total.value[0]
 
 
-@compiled
+@leaf
 def best_trees(scores, lengths, chosen, single_root, heads, workspace):  # type: ignore[no-untyped-def]
     """Write the best tree of sentence chosen[l] to heads[l]; its score is then workspace.total.value[l].
 
     The sentences share one chart, one in each lane. A shorter one's lane holds anything where it has no
     words.
     """
-    chart, total, stack = workspace
+    chart, _, total, stack = workspace
     lanes = lanes_of(total.value)
     more = 0 if single_root else 1
     m = longest(lengths, chosen) + more
