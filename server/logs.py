@@ -84,6 +84,9 @@ def set_up(level: str) -> None:
     handler = Writer(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.raiseExceptions = False
+    # What no line tells need not be found out for each (the manual of `logging`, under "Optimization").
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in ("httpx", "httpcore", "numba", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

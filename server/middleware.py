@@ -2,8 +2,8 @@
 
 import asyncio
 import re
+import secrets
 import time
-import uuid
 
 from starlette.datastructures import MutableHeaders, State
 from starlette.middleware.gzip import GZipMiddleware
@@ -48,7 +48,7 @@ QUIET = {"/livez", "/readyz", "/metrics"}
 def request_id(scope: Scope) -> str:
     """Return the client's id for its request where it is a plain word, else a new one."""
     given = header(scope, b"x-request-id")
-    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 class CompressReads:

@@ -35,6 +35,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who the client is
         ws="none",
         timeout_graceful_shutdown=int(settings.grace_seconds),
     )

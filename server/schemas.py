@@ -21,6 +21,12 @@ class Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
 
 
+class Unchanging(Request):
+    """A part that requests may leave out: its default can be hashed, so no request gets a deep copy of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 class Answer(BaseModel):
     """What the service sends: a client ignores fields that it does not know."""
 
@@ -75,7 +81,7 @@ Input = Annotated[
 ]
 
 
-class Constraint(Request):
+class Constraint(Unchanging):
     """One arc that every tree must have (force) or may not have (forbid); it holds for every input."""
 
     modifier: Integer = Field(ge=1, description="Position of the word, from 1")
@@ -86,12 +92,13 @@ class Constraint(Request):
     )
 
 
-class TreeParameters(Request):
+class TreeParameters(Unchanging):
     """Which trees to return, how many, and under which constraints."""
 
-    return_: list[StructureName] = Field(
-        default=list(STRUCTURE_NAMES),
+    return_: tuple[StructureName, ...] = Field(
+        default=STRUCTURE_NAMES,
         alias="return",
+        strict=False,  # a list becomes a tuple
         description="Structures to infer, for `trees` and `by_structure`; [] for labels alone, the fastest",
     )
     max_trees: Integer = Field(
@@ -100,10 +107,10 @@ class TreeParameters(Request):
     min_probability: float = Field(
         default=0.01, ge=0, le=1, allow_inf_nan=False, description="Marginal arcs below it are left out"
     )
-    constraints: list[Constraint] = Field(default=[], max_length=1000)
+    constraints: tuple[Constraint, ...] = Field(default=(), strict=False, max_length=1000)
 
 
-class Parameters(Request):
+class Parameters(Unchanging):
     """What to compute beside the labels."""
 
     trees: TreeParameters = TreeParameters()
