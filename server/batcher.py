@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from server.metrics import Metrics
-from server.predictor import Item, NoTreeError, Observe, Prediction, Reading, predict
+from server.predictor import Item, NoTreeError, Prediction, Reading, predict
 from server.registry import Model
 from server.schemas import StructureName
 
@@ -24,6 +24,8 @@ Results = list[list[Result]]
 PATIENCE = 0.1
 """Seconds that the next batch waits at most for the event loop to come round."""
 WEIGHT_OF_LATEST = 0.2
+MOST_STRETCH = 3.0
+"""What a batch counts for at most, in times of its inference, however long the event loop was away."""
 Key = tuple[tuple[int, ...], frozenset[StructureName]]
 
 
@@ -116,20 +118,34 @@ def choose(queue: Sequence[Work], budget: Budget) -> list[Work]:
 
 
 class Pace:
-    """Seconds a word, by model and structures: a mean in which the latest batches weigh most."""
+    """How long work takes: means in which the latest batches weigh most."""
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[str, frozenset[StructureName]], float] = {}
+        self._of_words: dict[tuple[str, frozenset[StructureName]], float] = {}
+        self._stretch = 1.0
+        """How much longer it takes from one batch to the next than the inference of the first."""
+        self.of_batches = 0.0
+        """Seconds from one batch to the next."""
 
     def of(self, models: Sequence[Model], wanted: frozenset[StructureName]) -> float:
-        """Return the pace of models that are asked one after the other; 0 where nothing is known."""
-        return sum(self._seconds.get((model.id, wanted), 0.0) for model in models)
+        """Return the seconds a word of models that are asked one after the other; 0 where unknown."""
+        return self._stretch * sum(self._of_words.get((model.id, wanted), 0.0) for model in models)
 
     def note(self, model: Model, wanted: frozenset[StructureName], seconds: float, words: int) -> None:
-        """Take in how long a batch took."""
+        """Take in how long the inference of a batch took."""
         latest = seconds / words
-        before = self._seconds.get((model.id, wanted), latest)
-        self._seconds[model.id, wanted] = before + WEIGHT_OF_LATEST * (latest - before)
+        before = self._of_words.get((model.id, wanted), latest)
+        self._of_words[model.id, wanted] = _nearer(before, latest)
+
+    def note_whole(self, seconds: float, inference: float) -> None:
+        """Take in how long a batch took with its answers, and with what else the event loop did meanwhile."""
+        stretch = min(seconds / inference, MOST_STRETCH)
+        self._stretch = _nearer(self._stretch, stretch)
+        self.of_batches = _nearer(self.of_batches, stretch * inference)
+
+
+def _nearer(mean: float, latest: float) -> float:
+    return mean + WEIGHT_OF_LATEST * (latest - mean)
 
 
 class Batcher:
@@ -151,6 +167,8 @@ class Batcher:
         self._busy_until = 0.0
         """When the batch that runs will have ended, by the pace of late."""
         self._queues: dict[Key, list[Work]] = {}
+        self._waiting_seconds = 0.0
+        """What all in the queues will take."""
         self._changed = threading.Condition()
         self._closing = False
         self._threads = [
@@ -170,8 +188,8 @@ class Batcher:
             wanted: the structures asked for.
 
         Raises:
-            QueueFullError: if the queue of one of the models has no room for the items, or all that is ahead
-                of them will take longer than `queue_seconds`.
+            QueueFullError: if the queue of one of the models has no room for the items, or they would not be
+                answered within `queue_seconds` by the pace of late; on an idle server they always may.
         """
         future = asyncio.get_running_loop().create_future()
         results: list[list[Result | None]] = [[None] * len(items) for _ in models]
@@ -179,12 +197,7 @@ class Batcher:
         pace = self._pace.of(models, wanted)
         works = [Work(job, index, item, pace * item.words) for index, item in enumerate(items)]
         with self._changed:
-            ahead = self._ahead()
-            if ahead > self.queue_seconds:
-                raise QueueFullError(
-                    f"the queue would take {ahead:.2g} s; it may take {self.queue_seconds:g} s",
-                    ahead - self.queue_seconds,
-                )
+            self.check()
             for model in models:
                 waiting = self.waiting(model)
                 if waiting and waiting + len(works) > self.max_queue:
@@ -192,6 +205,7 @@ class Batcher:
                         f"{model.id}: {waiting} inputs wait already; the queue holds {self.max_queue}"
                     )
             self._queues.setdefault((tuple(map(id, models)), wanted), []).extend(works)
+            self._waiting_seconds += sum(work.seconds for work in works)
             self.metrics.queue_items.inc(len(works))
             self._changed.notify()
         return job
@@ -200,10 +214,28 @@ class Batcher:
         """Count the items queued for a model."""
         return sum(len(queue) for (key, _), queue in self._queues.items() if id(model) in key)
 
-    def _ahead(self) -> float:
-        """Return how many seconds what runs and what waits will take, by the pace of late."""
-        waiting = sum(work.seconds for queue in self._queues.values() for work in queue)
-        return max(0.0, self._busy_until - time.perf_counter()) + waiting / len(self._threads)
+    def check(self) -> None:
+        """Refuse what comes now if all that is ahead of it will take too long; it costs next to nothing.
+
+        Raises:
+            QueueFullError: if it would wait for longer than `queue_seconds`.
+        """
+        running = max(0.0, self._busy_until - time.perf_counter())
+        ahead = running + self._waiting_seconds / len(self._threads)
+        longest = self._longest_wait()
+        if ahead > longest:
+            raise QueueFullError(
+                f"the queue would take {ahead:.2g} s; with the batch after it, it may take "
+                f"{self.queue_seconds:g} s",
+                ahead - longest,
+            )
+
+    def _longest_wait(self) -> float:
+        """Return how long an item may wait, so that its batch is done within `queue_seconds`.
+
+        At least half of them are left to the queue, however long batches take.
+        """
+        return self.queue_seconds - min(self._pace.of_batches, self.queue_seconds / 2)
 
     def close(self) -> None:
         """Finish what is queued, then end the threads."""
@@ -231,25 +263,32 @@ class Batcher:
             batch = choose(queue, self.budget)
             taken = set(map(id, batch))
             self._queues[key] = [work for work in queue if id(work) not in taken]
-            self._busy_until = time.perf_counter() + sum(work.seconds for work in batch)
+            self._busy_until = time.perf_counter() + self._leave(batch)
             for work in batch:
                 work.job.started = True
-            self.metrics.queue_items.dec(len(batch))
             return batch
 
     def _drop(self) -> None:
         """Leave out the work that nobody waits for, or that waited too long, and queues that are empty."""
-        oldest = time.perf_counter() - self.queue_seconds
+        oldest = time.perf_counter() - self._longest_wait()
         for job in {id(work.job): work.job for queue in self._queues.values() for work in queue}.values():
             if job.since < oldest and not job.started:
                 self._refuse(job)
-        before = sum(map(len, self._queues.values()))
-        self._queues = {
-            key: kept
-            for key, queue in self._queues.items()
-            if (kept := [work for work in queue if not work.job.dropped and not work.job.refused])
-        }
-        self.metrics.queue_items.dec(before - sum(map(len, self._queues.values())))
+        for key, queue in list(self._queues.items()):
+            gone = {id(work) for work in queue if work.job.dropped or work.job.refused}
+            self._leave([work for work in queue if id(work) in gone])
+            self._queues[key] = [work for work in queue if id(work) not in gone]
+            if not self._queues[key]:
+                del self._queues[key]
+        if not self._queues:
+            self._waiting_seconds = 0.0  # without what rounding left
+
+    def _leave(self, works: Sequence[Work]) -> float:
+        """Count what leaves the queues; return the seconds that it would take."""
+        seconds = sum(work.seconds for work in works)
+        self._waiting_seconds -= seconds
+        self.metrics.queue_items.dec(len(works))
+        return seconds
 
     def _refuse(self, job: Job) -> None:
         job.refused = True
@@ -273,33 +312,21 @@ class Batcher:
                 _deliver, batch, results, start, seconds, came_round.set
             )
             came_round.wait(PATIENCE)
+        self._pace.note_whole(time.perf_counter() - start, seconds)
 
     def _predict(self, job: Job, batch: list[Work]) -> Results:
         items, reading = [work.item for work in batch], Reading()
         results: Results = []
         for model in job.models:
             start = time.perf_counter()
+            batches = self.metrics.batches(model.id)
             try:
-                observe = self._observer(model.id)
-                results.append(predict(model.classifier, items, job.wanted, observe, reading))
+                results.append(predict(model.classifier, items, job.wanted, batches.note_stage, reading))
             finally:
-                seconds = time.perf_counter() - start
-                self._pace.note(model, job.wanted, seconds, sum(item.words for item in items))
-                self._count(model.id, batch, start, seconds)
+                seconds, words = time.perf_counter() - start, sum(item.words for item in items)
+                self._pace.note(model, job.wanted, seconds, words)
+                batches.note(words, seconds, [start - work.since for work in batch])
         return results
-
-    def _observer(self, model: str) -> Observe:
-        stages = self.metrics.stage_seconds
-        return lambda stage, seconds: stages.labels(model, stage).observe(seconds)
-
-    def _count(self, model: str, batch: list[Work], start: float, seconds: float) -> None:
-        metrics = self.metrics
-        metrics.batch_items.labels(model).observe(len(batch))
-        metrics.batch_tokens.labels(model).observe(sum(work.item.words for work in batch))
-        metrics.inference_seconds.labels(model).observe(seconds)
-        queue_seconds = metrics.queue_seconds.labels(model)
-        for work in batch:
-            queue_seconds.observe(start - work.since)
 
 
 def _deliver(

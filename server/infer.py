@@ -116,6 +116,10 @@ def _comparison(
 async def _body(call: Call, kind: type[B]) -> B:
     """Read a body as what it should be; pydantic's parser refuses NaN, deep nesting and lone surrogates."""
     check_api_key(call.scope, call.state.settings)
+    try:
+        call.service.batcher.check()  # before any work for a request that has no chance
+    except QueueFullError as error:
+        raise _full(error) from error
     media_type = header(call.scope, b"content-type").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ApiError(
@@ -174,7 +178,7 @@ async def _run(
             for job in jobs:
                 await job.future
     except QueueFullError as error:
-        raise busy(429, "queue_full", str(error), max(1, math.ceil(error.seconds))) from error
+        raise _full(error) from error
     finally:
         for job in jobs:
             job.future.cancel()  # where it is not done, its items leave the queue
@@ -189,6 +193,10 @@ async def _run(
         for place, results in zip(group, job.future.result(), strict=True)
     }
     return [found[place] for place in range(len(models))]
+
+
+def _full(error: QueueFullError) -> ApiError:
+    return busy(429, "queue_full", str(error), max(1, math.ceil(error.seconds)))
 
 
 class _Watch:

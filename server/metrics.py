@@ -5,6 +5,7 @@ whichever worker is asked adds them up.
 """
 
 import os
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -24,8 +25,9 @@ class Metrics:
         self.request_seconds = Histogram(
             "understory_request_seconds", "Time to answer", ["route"], buckets=SECONDS, registry=registry
         )
+        # Finding them by their labels costs more than counting.
         self._of_requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        """By route and status: finding them by their labels costs more than counting."""
+        self._of_batches: dict[str, Batches] = {}
         self.queue_items = Gauge(
             "understory_queue_items",
             "Inputs waiting for a batch: the number to scale replicas on",
@@ -64,6 +66,12 @@ class Metrics:
         count.inc()
         time.observe(seconds)
 
+    def batches(self, model: str) -> "Batches":
+        """Return the numbers of one model's batches."""
+        if model not in self._of_batches:
+            self._of_batches[model] = Batches(self, model)
+        return self._of_batches[model]
+
     def render(self) -> bytes:
         """Write the numbers of all workers in Prometheus' text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -71,3 +79,30 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class Batches:
+    """The numbers of one model's batches."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._model = model
+        self._items = metrics.batch_items.labels(model)
+        self._tokens = metrics.batch_tokens.labels(model)
+        self._inference_seconds = metrics.inference_seconds.labels(model)
+        self._queue_seconds = metrics.queue_seconds.labels(model)
+        self._all_stages = metrics.stage_seconds
+        self._stages: dict[str, Histogram] = {}
+
+    def note(self, tokens: int, seconds: float, waited: Sequence[float]) -> None:
+        """Count one batch: its words, how long inference took, and how long each input waited for it."""
+        self._items.observe(len(waited))
+        self._tokens.observe(tokens)
+        self._inference_seconds.observe(seconds)
+        for one in waited:
+            self._queue_seconds.observe(one)
+
+    def note_stage(self, stage: str, seconds: float) -> None:
+        """Count one stage of a batch."""
+        if stage not in self._stages:
+            self._stages[stage] = self._all_stages.labels(self._model, stage)
+        self._stages[stage].observe(seconds)

@@ -55,7 +55,9 @@ class Settings(BaseSettings):
         default=512, ge=1, description="Inputs waiting for one model; above it requests get 429"
     )
     queue_seconds: float = Field(
-        default=5.0, gt=0, description="Longest time in the queue; what would wait longer gets 429 at once"
+        default=5.0,
+        gt=0,
+        description="Longest time in the queue and in a batch; what would take longer gets 429 at once",
     )
     batch_arcs: int = Field(
         default=12_288, ge=1, description="Padded arcs in a batch: sentences x (longest + 1)²"

@@ -169,6 +169,51 @@ def test_what_would_wait_too_long_is_refused_at_once_and_on_an_idle_server_nothi
     run(gate, scenario, queue_seconds=200)
 
 
+@pytest.mark.parametrize(("words", "refused"), [(8, False), (9, True)])
+def test_the_batch_after_the_queue_is_part_of_the_limit(gate: Gate, words: int, refused: bool) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        batcher._pace.note(MODEL, NONE, seconds=19.0, words=1)
+        for _ in range(50):
+            batcher._pace.note_whole(seconds=40.0, inference=40.0)
+        running = batcher.submit([MODEL], [item(words)], NONE)  # 152 s or 171 s, before a batch of 40 s
+        await asyncio.to_thread(gate.started.acquire)
+        gate.open.release(2)
+        if refused:
+            with pytest.raises(QueueFullError, match="with the batch after it"):
+                batcher.submit([OTHER], [item(1)], NONE)
+        else:
+            await batcher.submit([OTHER], [item(1)], NONE).future
+        await running.future
+
+    run(gate, scenario, queue_seconds=200)
+
+
+def has_room(batcher: Batcher) -> bool:
+    try:
+        batcher.check()
+    except QueueFullError:
+        return False
+    return True
+
+
+def test_what_leaves_the_queue_counts_no_longer(gate: Gate) -> None:
+    async def scenario(batcher: Batcher) -> None:
+        batcher._pace.note(MODEL, NONE, seconds=60.0, words=1)
+        running = batcher.submit([OTHER], [item(1)], NONE)
+        await asyncio.to_thread(gate.started.acquire)
+        kept = [batcher.submit([OTHER], [item(1)], frozenset({name})) for name in ("map", "marginals")]
+        gone = batcher.submit([MODEL], [item(100)], NONE)
+        assert not has_room(batcher)
+        gone.future.cancel()
+        gate.open.release()
+        await asyncio.to_thread(gate.started.acquire)  # one runs, the other waits still
+        assert has_room(batcher)
+        gate.open.release(2)
+        await asyncio.gather(running.future, *(job.future for job in kept))
+
+    run(gate, scenario, queue_seconds=200)
+
+
 def test_what_waited_too_long_is_refused_and_what_has_begun_is_not(gate: Gate) -> None:
     async def scenario(batcher: Batcher) -> None:
         long = batcher.submit([MODEL], [item(90), item(40)], NONE)  # two batches

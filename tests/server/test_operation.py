@@ -265,6 +265,22 @@ def test_a_full_queue_sheds_load_and_liveness_stays_quick(
             assert answer.json()["code"] == "queue_full"
 
 
+def test_what_has_no_chance_is_refused_before_it_is_read(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(create_app(settings_for(model_folder, queue_seconds=0.1))) as client:
+        assert client.post("/v1/predict", json=ASK).status_code == 200
+        slow = Slow(monkeypatch)
+        monkeypatch.setattr(batcher.Pace, "of", lambda *_: 60.0)
+        thread = threading.Thread(target=client.post, args=("/v1/predict",), kwargs={"json": ASK})
+        thread.start()
+        wait_until(lambda: slow.items == 1)
+        refused = client.post("/v1/predict", content=b"{", headers={"Content-Type": "application/json"})
+        slow.go.set()
+        thread.join()
+    assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
+
+
 def test_a_comparison_that_one_model_refuses_leaves_nothing_in_the_queues(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
