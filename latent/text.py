@@ -6,14 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from nltk.tokenize import NLTKWordTokenizer
+from latent.treebank import word_tokenizer
 
 PADDING = 0
 UNKNOWN = 1
 RESERVED = 2
 """Ids below this one stand for no particular word."""
 
-_tokenizer = NLTKWordTokenizer()
+_tokenizer = word_tokenizer()
 
 # The Treebank rules take a full stop off the end of the text only, so each sentence goes in alone.
 # Two lower-case letters before the stop keep "Mr." and "U.S." in one piece.

@@ -1,4 +1,6 @@
 import string
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -68,3 +70,17 @@ def test_vocabulary_keeps_frequent_words_in_a_fixed_order():
 def test_repeated_word_is_refused():
     with pytest.raises(ValueError, match="'film' more than once"):
         Vocabulary(["film", "plot", "film"])
+
+
+ALONE = """
+import sys
+from latent.text import tokenize
+assert tokenize("I can't.") == ["I", "ca", "n't", "."]
+assert not {"nltk", "sklearn", "pandas"} & sys.modules.keys()
+import nltk
+assert nltk.tokenize.NLTKWordTokenizer().tokenize("I can't.") == ["I", "ca", "n't", "."]
+"""
+
+
+def test_the_tokenizer_comes_without_the_rest_of_nltk_and_leaves_it_whole():
+    subprocess.run([sys.executable, "-c", ALONE], check=True, timeout=300)
