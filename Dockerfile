@@ -18,7 +18,7 @@ COPY server server
 # Only what the service needs: `trainer` stays an empty package, and its dependencies stay out.
 RUN mkdir trainer && touch trainer/__init__.py && pip install -c constraints.txt -e '.[trace]'
 # Compiled here, so that no request and no start waits for it.
-RUN NUMBA_CACHE_DIR=/app/kernels NUMBA_CPU_NAME=generic python -m latent.kernels
+RUN NUMBA_CACHE_DIR=/app/kernels NUMBA_CPU_NAME=generic python -m server.kernels
 
 FROM python:${PYTHON}-slim
 ARG DEVICE=cpu

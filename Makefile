@@ -30,7 +30,7 @@ serve: install ## the service and the page, on http://127.0.0.1:8000
 	$(BIN)/python -m server
 
 test: install ## all tests, Python and JavaScript
-	@$(BIN)/python -m latent.kernels # once per machine, so that no test has to wait for it
+	@$(BIN)/python -m server.kernels # once per machine, so that no test has to wait for it
 	$(BIN)/python -m pytest
 	@if command -v node >/dev/null; then node --test tests/page/; \
 	  else echo "node not found: the JavaScript unit tests were not run (they want Node 20+)"; fi

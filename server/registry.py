@@ -167,13 +167,16 @@ def _entry(id_: str, loaded: checkpoint.Checkpoint, card: dict[str, Any], limits
 
 
 def _warm_up(model: Model) -> None:
-    """Predict once: the first call of a kernel is slow, and weights that give no number are found here."""
-    item = Item((WARM_UP, WARM_UP) if model.entry.takes == "pair" else (WARM_UP,))
+    """Predict and write once: first calls are slow, and weights that give no number are found here."""
+    sides = 2 if model.entry.takes == "pair" else 1
+    items = [
+        Item((words,) * sides) for words in (WARM_UP, WARM_UP[1:])
+    ]  # one is padded, which is another way
     try:
-        (answer,) = predict(model.classifier, [item], frozenset(STRUCTURE_NAMES))
+        answers = predict(model.classifier, items, frozenset(STRUCTURE_NAMES))
     except ValueError as error:
         raise ModelError(f"{model.id}/{CHECKPOINT}: its weights do not give trees ({error})") from error
-    if not isinstance(answer, NoTreeError):
+    for item, answer in zip(items, answers, strict=True):
+        if isinstance(answer, NoTreeError) or not all(0 <= score <= 1 for score in answer.scores):
+            raise ModelError(f"{model.id}/{CHECKPOINT}: its weights do not give probabilities")
         writing.prediction(model.classifier.labels, item, answer, Parameters())
-    if isinstance(answer, NoTreeError) or not all(0 <= score <= 1 for score in answer.scores):
-        raise ModelError(f"{model.id}/{CHECKPOINT}: its weights do not give probabilities")

@@ -31,6 +31,24 @@ def test_the_dockerfile_has_no_lint() -> None:
     run(str(Path(sys.executable).with_name("hadolint")), "Dockerfile")
 
 
+COMPILED = """
+from server import kernels, writing
+kernels.compile_trees = lambda: None
+kernels.compile_all()
+print(sorted(each.args[0].layout for each in writing._write_arcs.nopython_signatures))
+"""
+
+
+def test_the_image_compiles_the_kernel_of_answers_for_padded_sentences_and_others() -> None:
+    """A part of a batch lies in memory otherwise than a whole, which is another kernel."""
+    assert (
+        "RUN NUMBA_CACHE_DIR=/app/kernels NUMBA_CPU_NAME=generic python -m server.kernels"
+        in (ROOT / "Dockerfile").read_text()
+    )
+    command = (sys.executable, "-c", COMPILED)
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "['A', 'C']\n"
+
+
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_every_profile_stands_by_itself(profile: str) -> None:
     services = {name: s for name, s in COMPOSE["services"].items() if profile in s["profiles"]}
