@@ -13,7 +13,7 @@ import numpy as np
 from latent.kernels.cpu.eisner import lanes_of, one_sentence
 from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.simd import copy_lanes
-from latent.kernels.cpu.viterbi import lay_out, solve_laid_out
+from latent.kernels.cpu.viterbi import lay_out, solve_laid_out, viterbi_workspace
 
 
 class ChartResidual(NamedTuple):
@@ -29,8 +29,10 @@ class ChartResidual(NamedTuple):
 
 
 @compiled
-def new_chart_residual(n, workspace):  # type: ignore[no-untyped-def]
-    """Room for sentences of up to n words; its MAP calls work on the workspace."""
+def new_chart_residual(n):  # type: ignore[no-untyped-def]
+    """Room for sentences of up to n words."""
+    like = np.empty(0, np.float32)
+    workspace = viterbi_workspace(n, one_sentence(n + 1, lanes_of(like)), like)
     return ChartResidual(
         np.empty(workspace.arcs.size, workspace.arcs.dtype),
         np.empty((n + 1, n), np.int32),

@@ -25,7 +25,6 @@ from latent.kernels.cpu.eisner import (
     derive,
     finish,
     inside,
-    many_sentences,
     new_stack,
     one_sentence,
     outside,
@@ -36,9 +35,6 @@ from latent.kernels.cpu.groups import longest
 from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.semiring import (
     TABLES,
-    Dual,
-    LogDual,
-    Real,
     fill_vector,
     goal,
     posterior,
@@ -68,44 +64,16 @@ class Workspace(NamedTuple):
 
 
 @compiled
-def real_workspace(n):  # type: ignore[no-untyped-def]
-    """Room for sums over the trees of one sentence of up to n words."""
-    memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
-    return Workspace(np.empty((1, n)), _passes(Real(memory), memory))
+def numbers_for(n, layout):  # type: ignore[no-untyped-def]
+    """Numbers enough for a workspace: values, and behind them as many tangents."""
+    return aligned(2 * TABLES * table_size(n + 1, layout), np.empty(0))
 
 
 @compiled
-def dual_workspace(n):  # type: ignore[no-untyped-def]
-    """Room for such sums and their derivatives."""
-    memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
-    return Workspace(np.empty((1, n)), _passes(Dual(memory, memory), memory))
-
-
-@compiled
-def log_workspace(n):  # type: ignore[no-untyped-def]
-    """Room for such sums, and their derivatives, in logarithms."""
-    memory = _memory(table_size(n + 1, one_sentence(n + 1, LANES)))
-    return Workspace(np.empty((1, n)), _passes(LogDual(memory, memory), memory))
-
-
-@compiled
-def real_workspace_for_many(n):  # type: ignore[no-untyped-def]
-    """Room for the sums of as many sentences of up to n words as a vector has lanes."""
-    memory = _memory(table_size(n + 1, many_sentences(n + 1, LANES)))
-    return Workspace(np.empty((LANES, n)), _passes(Real(memory), memory))
-
-
-@compiled
-def dual_workspace_for_many(n):  # type: ignore[no-untyped-def]
-    """Room for such sums and their derivatives."""
-    memory = _memory(table_size(n + 1, many_sentences(n + 1, LANES)))
-    return Workspace(np.empty((LANES, n)), _passes(Dual(memory, memory), memory))
-
-
-@compiled
-def _memory(size):  # type: ignore[no-untyped-def]
-    """Tables of so many values, and of as many tangents."""
-    return aligned(2 * TABLES * size, np.empty(0))
+def new_workspace(kind, n, layout):  # type: ignore[no-untyped-def]
+    """Room for sums over the trees of sentences of up to n words; `kind` is Real, Dual or LogDual, with
+    numbers."""
+    return Workspace(np.empty((layout.pitch, n)), _passes(kind, kind.value))
 
 
 @compiled
@@ -171,8 +139,8 @@ def best_head_shift(scores, n, shift):  # type: ignore[no-untyped-def]
 @compiled
 def best_tree_shift(scores, n, single_root, shift):  # type: ignore[no-untyped-def]
     """shift[j-1] is the score of word j's arc in the best tree; False if there is no tree."""
-    heads = np.empty(n, np.int64)
-    if best_tree(scores, n, single_root, heads, viterbi_workspace(n, shift)) == -np.inf:
+    heads, workspace = np.empty(n, np.int64), viterbi_workspace(n, one_sentence(n + 1, LANES), shift)
+    if best_tree(scores, n, single_root, heads, workspace) == -np.inf:
         shift[:n] = 0.0
         return False
     for j in range(1, n + 1):

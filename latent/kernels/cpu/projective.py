@@ -8,20 +8,18 @@ from latent.kernels.cpu.eisner import lanes_of, many_sentences, one_sentence
 from latent.kernels.cpu.groups import check_all, longest, next_group
 from latent.kernels.cpu.inside_outside import (
     add_up,
-    dual_workspace,
-    dual_workspace_for_many,
     log_sums,
-    log_workspace,
-    real_workspace,
-    real_workspace_for_many,
+    new_workspace,
+    numbers_for,
     sample_tree,
     shift_by_heads,
     shift_by_trees,
 )
 from latent.kernels.cpu.jit import compiled
 from latent.kernels.cpu.kbest import kbest_trees
+from latent.kernels.cpu.semiring import Dual, LogDual, Real
 from latent.kernels.cpu.simd import LANES64
-from latent.kernels.cpu.viterbi import best_tree, best_trees, viterbi_workspace, viterbi_workspace_for_many
+from latent.kernels.cpu.viterbi import best_tree, best_trees, viterbi_workspace
 from latent.kernels.status import FINE, HARD, NO_TREE
 
 SHORT = 24
@@ -33,8 +31,9 @@ def map_block(scores, lengths, single_root, z, status, start, step):  # type: ig
     """Write the arcs of each sentence's best tree into z, which starts as zeros."""
     words, lanes = scores.shape[1] - 1, lanes_of(scores)
     heads, group = np.empty((lanes, words), np.int64), np.empty(lanes, np.int64)
-    alone = viterbi_workspace(words, scores)
-    together = viterbi_workspace_for_many(min(words, SHORT), scores)
+    short = min(words, SHORT)
+    alone = viterbi_workspace(words, one_sentence(words + 1, lanes), scores)
+    together = viterbi_workspace(short, many_sentences(short + 1, lanes), scores)
     check_all(scores, lengths, status, start, step)
     b = start
     while b < lengths.size:
@@ -88,7 +87,10 @@ def _sums(  # type: ignore[no-untyped-def]
 def sums_block(scores, lengths, single_root, log_z, marginals, status, start, step):  # type: ignore[no-untyped-def]
     """Write each sentence's log-partition, and its marginals unless `marginals` is empty; or set HARD."""
     words = scores.shape[1] - 1
-    alone, together = real_workspace(words), real_workspace_for_many(min(words, SHORT))
+    short = min(words, SHORT)
+    one, many = one_sentence(words + 1, LANES64), many_sentences(short + 1, LANES64)
+    alone = new_workspace(Real(numbers_for(words, one)), words, one)
+    together = new_workspace(Real(numbers_for(short, many)), short, many)
     nothing = np.empty((0, 0, 0))
     check_all(scores, lengths, status, start, step)
     _sums(scores, lengths, single_root, nothing, alone, together, marginals, log_z, status, start, step)
@@ -98,7 +100,11 @@ def sums_block(scores, lengths, single_root, log_z, marginals, status, start, st
 def derivative_block(scores, lengths, single_root, direction, out, status, start, step):  # type: ignore[no-untyped-def]
     """Write the Jacobian of each sentence's marginals times the direction; or set HARD."""
     words = scores.shape[1] - 1
-    alone, together = dual_workspace(words), dual_workspace_for_many(min(words, SHORT))
+    short = min(words, SHORT)
+    one, many = one_sentence(words + 1, LANES64), many_sentences(short + 1, LANES64)
+    first, second = numbers_for(words, one), numbers_for(short, many)
+    alone = new_workspace(Dual(first, first), words, one)
+    together = new_workspace(Dual(second, second), short, many)
     log_z = np.empty(lengths.size)
     _sums(scores, lengths, single_root, direction, alone, together, out, log_z, status, start, step)
 
@@ -106,7 +112,10 @@ def derivative_block(scores, lengths, single_root, direction, out, status, start
 @compiled
 def hard_block(scores, lengths, single_root, direction, log_z, out, status, start, step):  # type: ignore[no-untyped-def]
     """The sums of any scores, for HARD sentences; empty arrays are not given or not wanted."""
-    workspace = log_workspace(scores.shape[1] - 1)
+    words = scores.shape[1] - 1
+    layout = one_sentence(words + 1, LANES64)
+    numbers = numbers_for(words, layout)
+    workspace = new_workspace(LogDual(numbers, numbers), words, layout)
     nothing = np.empty((0, 0))
     for b in range(start, lengths.size, step):
         ours, to = out[b] if out.size else nothing, direction[b] if direction.size else nothing
@@ -119,7 +128,10 @@ def sample_block(scores, lengths, single_root, seeds, z, status, start, step):  
     """Write the arcs of a draw from each sentence's Gibbs distribution, made with its seed."""
     heads = np.empty(scores.shape[1], np.int64)
     words = scores.shape[1] - 1
-    real, logarithms = real_workspace(words), log_workspace(words)
+    layout = one_sentence(words + 1, LANES64)
+    first, second = numbers_for(words, layout), numbers_for(words, layout)
+    real = new_workspace(Real(first), words, layout)
+    logarithms = new_workspace(LogDual(second, second), words, layout)
     check_all(scores, lengths, status, start, step)
     for b in range(start, lengths.size, step):
         if status[b] != FINE:

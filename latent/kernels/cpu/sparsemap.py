@@ -21,6 +21,7 @@ from latent.kernels.cpu.chart_residual import begin_residual, best_under_residua
 from latent.kernels.cpu.checks import check
 from latent.kernels.cpu.edmonds import best_tree as best_nonprojective_tree
 from latent.kernels.cpu.edmonds import new_contraction
+from latent.kernels.cpu.eisner import lanes_of, one_sentence
 from latent.kernels.cpu.jit import compiled, leaf
 from latent.kernels.cpu.viterbi import best_tree as best_projective_tree
 from latent.kernels.cpu.viterbi import viterbi_workspace
@@ -46,12 +47,12 @@ class Oracle(NamedTuple):
 
 @compiled
 def _new_oracle(kind, n):  # type: ignore[no-untyped-def]
-    words = n if kind == PROJECTIVE else 1
+    words, like = n if kind == PROJECTIVE else 1, np.empty(0)
     return Oracle(
         kind,
         np.empty(n, np.int64),
-        new_chart_residual(words, viterbi_workspace(words, np.empty(0, np.float32))),
-        viterbi_workspace(words, np.empty(0)),
+        new_chart_residual(words),
+        viterbi_workspace(words, one_sentence(words + 1, lanes_of(like)), like),
         new_contraction(n if kind == NON_PROJECTIVE else 1),
     )
 

@@ -34,20 +34,9 @@ class Workspace(NamedTuple):
 
 
 @compiled
-def viterbi_workspace(n, like):  # type: ignore[no-untyped-def]
-    """Room for one sentence of up to n words, in the type of the array `like`."""
-    return _workspace(n, table_size(n + 1, one_sentence(n + 1, lanes_of(like))), like)
-
-
-@compiled
-def viterbi_workspace_for_many(n, like):  # type: ignore[no-untyped-def]
-    """Room for as many sentences of up to n words as a vector of that type has lanes."""
-    return _workspace(n, table_size(n + 1, many_sentences(n + 1, lanes_of(like))), like)
-
-
-@compiled
-def _workspace(n, size, like):  # type: ignore[no-untyped-def]
-    lanes = lanes_of(like)
+def viterbi_workspace(n, layout, like):  # type: ignore[no-untyped-def]
+    """Room for sentences of up to n words, in the type of the array `like`."""
+    lanes, size = layout.lanes, table_size(n + 1, layout)
     memory = aligned(8 * size + lanes, like)
     kind = MaxPlus(memory)
     chart = Chart(
