@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Bytes in a request's body, as read")
     max_queue: int = Field(
-        default=512, ge=1, description="Inputs waiting for one model; above it requests get 429"
+        default=2_048, ge=1, description="Inputs waiting for one model; above it requests get 429"
     )
     queue_seconds: float = Field(
         default=5.0,
