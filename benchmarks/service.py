@@ -31,6 +31,8 @@ from machine import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8765
+MANY = 16
+"""Sentences in a request of the second kind of load."""
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
 
@@ -234,6 +236,9 @@ class Run:
 
     path: Path
     bodies: list[bytes]
+    """One sentence each."""
+    large_bodies: list[bytes]
+    """`MANY` sentences each."""
     seconds: float
     overload: float
 
@@ -243,18 +248,20 @@ class Run:
 
 
 def measure_service(run: Run) -> dict[str, float]:
-    """One client, then 64, with `/livez` asked beside them."""
+    """One client; 64 with `/livez` asked beside them; 64 that send many sentences a request."""
     with serving("-m", "server", **run.settings) as (_, ready):
         hammer(8, 1, run.bodies)
         one = hammer(1, run.seconds, run.bodies)
         alive = apart(probe, run.seconds + 2)  # it takes a moment to start
         many = hammer(64, run.seconds + 2, run.bodies)
         livez = alive()
+        large = hammer(64, run.seconds, run.large_bodies)
     return {
         "ready_s": ready,
         "one_client_median_ms": one.quantile(0.5) * 1e3,
         "one_client_p99_ms": one.quantile(0.99) * 1e3,
         "requests_per_s": many.rate,
+        "sentences_per_s_of_large_requests": large.rate * MANY,
         "livez_under_load_p99_ms": livez[int(0.99 * (len(livez) - 1))] * 1e3,
         "livez_under_load_max_ms": livez[-1] * 1e3,
     }
@@ -287,6 +294,14 @@ def measure_rival(run: Run, name: str) -> dict[str, object]:
     return {"requests_per_s": load.rate, "statuses": {str(k): v for k, v in load.statuses.items()}}
 
 
+def _bodies(model: str, texts: list[str], each: int) -> list[bytes]:
+    """Requests, one that begins at each text."""
+    return [
+        json.dumps({"model": model, "inputs": [texts[(i + j) % len(texts)] for j in range(each)]}).encode()
+        for i in range(len(texts))
+    ]
+
+
 def table(report: dict[str, Any]) -> str:
     """Write the figures beside their goals."""
     bare, service, over = report["bare"], report["service"], report["overload"]
@@ -295,6 +310,11 @@ def table(report: dict[str, Any]) -> str:
     others = {status: count for status, count in over["statuses"].items() if status not in {"200", "429"}}
     rows = [
         ("64 clients: of the bare model's best offline rate", f"{rate / best:.2f}", "≥ 0.8"),
+        (
+            f"64 clients, {MANY} sentences a request: sentences, of the bare model's best offline rate",
+            f"{service['sentences_per_s_of_large_requests'] / best:.2f}",
+            "≥ 0.8",
+        ),
         *(_rival_row(name, goal, rate, report[name]) for name, goal in (("plain", 3), ("litserve", 1))),
         (
             "one client: median latency",
@@ -332,7 +352,8 @@ def main() -> None:
     texts = sentences(Path(asked.data) if asked.data else None)
     run = Run(
         path=asked.models / asked.model / "model.safetensors",
-        bodies=[json.dumps({"model": asked.model, "inputs": [text]}).encode() for text in texts],
+        bodies=_bodies(asked.model, texts, 1),
+        large_bodies=_bodies(asked.model, texts, MANY),
         seconds=2 if asked.quick else 15,
         overload=4 if asked.quick else 60,
     )
