@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from server.metrics import Metrics
 from server.predictor import Item, NoTreeError, Prediction, Reading, predict
@@ -53,10 +54,10 @@ class Job:
     batch_tokens: int = 0
     """Of the largest batch that one of its items went with."""
     since: float = field(default_factory=time.perf_counter)
+    waiting: int = 0
+    """How many of its items are in the queue."""
     started: bool = False
     """Whether one of its items went with a batch."""
-    refused: bool = False
-    """Whether it waited too long."""
     ended: float = 0.0
 
     @property
@@ -75,11 +76,11 @@ class Work:
     seconds: float = 0.0
     """What its inference will take, by the pace of late."""
     since: float = field(default_factory=time.perf_counter)
+    length: int = field(init=False)
+    """Words of the longest sentence: what the batch is padded to."""
 
-    @property
-    def length(self) -> int:
-        """Words of the longest sentence: what the batch is padded to."""
-        return max(map(len, self.item.sentences))
+    def __post_init__(self) -> None:
+        self.length = max(map(len, self.item.sentences))
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ def choose(queue: Sequence[Work], budget: Budget) -> list[Work]:
 
     The oldest is always among them, so nothing starves; nearness in length keeps padding low.
     """
-    if budget.fits(len(queue), max(work.length for work in queue)):
-        return list(queue)
-    order = sorted(queue, key=lambda work: work.length)
+    order = sorted(queue, key=attrgetter("length"))
+    if budget.fits(len(order), order[-1].length):
+        return order
     low = order.index(queue[0])
     high = low + 1
     while True:
@@ -167,6 +168,8 @@ class Batcher:
         self._busy_until = 0.0
         """When the batch that runs will have ended, by the pace of late."""
         self._queues: dict[Key, list[Work]] = {}
+        self._jobs: set[Job] = set()
+        """Whose items are in the queues."""
         self._waiting_seconds = 0.0
         """What all in the queues will take."""
         self._changed = threading.Condition()
@@ -205,6 +208,8 @@ class Batcher:
                         f"{model.id}: {waiting} inputs wait already; the queue holds {self.max_queue}"
                     )
             self._queues.setdefault((tuple(map(id, models)), wanted), []).extend(works)
+            self._jobs.add(job)
+            job.waiting = len(works)
             self._waiting_seconds += sum(work.seconds for work in works)
             self.metrics.queue_items.inc(len(works))
             self._changed.notify()
@@ -271,27 +276,31 @@ class Batcher:
     def _drop(self) -> None:
         """Leave out the work that nobody waits for, or that waited too long, and queues that are empty."""
         oldest = time.perf_counter() - self._longest_wait()
-        for job in {id(work.job): work.job for queue in self._queues.values() for work in queue}.values():
-            if job.since < oldest and not job.started:
-                self._refuse(job)
+        late = {job for job in self._jobs if job.since < oldest and not job.started}
+        for job in late:
+            self._refuse(job)
+        gone = late | {job for job in self._jobs if job.dropped}
         for key, queue in list(self._queues.items()):
-            gone = {id(work) for work in queue if work.job.dropped or work.job.refused}
-            self._leave([work for work in queue if id(work) in gone])
-            self._queues[key] = [work for work in queue if id(work) not in gone]
-            if not self._queues[key]:
+            if gone:
+                self._leave([work for work in queue if work.job in gone])
+                queue = self._queues[key] = [work for work in queue if work.job not in gone]
+            if not queue:
                 del self._queues[key]
         if not self._queues:
             self._waiting_seconds = 0.0  # without what rounding left
 
     def _leave(self, works: Sequence[Work]) -> float:
         """Count what leaves the queues; return the seconds that it would take."""
+        for work in works:
+            work.job.waiting -= 1
+            if not work.job.waiting:
+                self._jobs.discard(work.job)
         seconds = sum(work.seconds for work in works)
         self._waiting_seconds -= seconds
         self.metrics.queue_items.dec(len(works))
         return seconds
 
     def _refuse(self, job: Job) -> None:
-        job.refused = True
         error = QueueFullError(f"no batch had room within the queue's limit of {self.queue_seconds:g} s")
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             job.future.get_loop().call_soon_threadsafe(_fail, job, error)
