@@ -276,20 +276,33 @@ def sparsemax() -> dict[str, dict[str, float]]:
     return results
 
 
-def table(run: dict[str, Any]) -> str:
-    """The grid at scale 1 and the most threads, as Markdown: our time, and how many times faster than each
-    peer."""
-    rows = [row for row in run["grid"] if row["scale"] == 1.0 and row["ms"]]
-    most = max((row["threads"] for row in rows), default=1)
-    peers = [name for name in PEERS if any(name in row["ms"] for row in rows)]
-    lines = [f"| operation | n | batch | ms | {' | '.join(f'times faster than {p}' for p in peers)} |"]
-    lines.append("|---|--:|--:|--:|" + "--:|" * len(peers))
-    for row in (row for row in rows if row["threads"] == most):
-        own = row["ms"]["understory"]
-        ratios = [f"{row['ms'][p] / own:.0f}" if p in row["ms"] else "" for p in peers]
-        cells = [row["operation"], row["n"], row["batch"], f"{own:.3g}", *ratios]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+def table(run: dict[str, Any], threads: int, scale: float) -> str:
+    """The grid of one number of threads and one scale, as Markdown: how many times faster than each peer, by
+    batch, and our time for the second largest one."""
+    rows = [row for row in run["grid"] if (row["threads"], row["scale"]) == (threads, scale)]
+    batches = sorted({row["batch"] for row in rows})
+    cells: dict[tuple[str, int], dict[int, str]] = {}
+    ours: dict[tuple[str, int], dict[int, float]] = {}
+    for row in rows:
+        ms, key = row["ms"], (row["operation"], row["n"])
+        ratios = [_brief(ms[name] / ms["understory"]) for name in PEERS if name in ms]
+        cells.setdefault(key, {})[row["batch"]] = " / ".join(ratios)
+        ours.setdefault(key, {})[row["batch"]] = ms.get("understory", math.nan)
+    shown = batches[-2:][0]
+    lines = [f"| operation | n | {' | '.join(f'B = {batch}' for batch in batches)} | ms, B = {shown} |"]
+    lines.append("|---|--:|" + "--:|" * (len(batches) + 1))
+    for (operation, n), of_batch in sorted(cells.items(), key=lambda item: (_order(item[0][0]), item[0][1])):
+        found = " | ".join(of_batch.get(batch, "") for batch in batches)
+        lines.append(f"| {operation} | {n} | {found} | {ours[operation, n].get(shown, math.nan):.3g} |")
     return "\n".join(lines)
+
+
+def _brief(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
+
+
+def _order(operation: str) -> int:
+    return ["map", "marginals", "marginals + vjp", "sparsemap", "sparsemap + vjp"].index(operation)
 
 
 def main() -> None:
@@ -327,7 +340,8 @@ def main() -> None:
     if installed("entmax"):
         run["sparsemax"] = sparsemax()
     keep()
-    print(table(run))
+    for count, scale in sorted({(row["threads"], row["scale"]) for row in run["grid"]}):
+        print(f"{count} threads, scores of scale {scale}\n\n{table(run, count, scale)}\n")
     print(json.dumps({k: v for k, v in run.items() if k != "grid"}, indent=1))
 
 
