@@ -2,18 +2,27 @@
 
 import time
 
-import numpy as np
-
 from latent.kernels.__main__ import compile_all as compile_trees
-from server.writing import arcs_json
+from latent.nn.checkpoint import Classifier
+from latent.nn.pair_classifier import PairClassifier, PairConfig
+from latent.nn.sentence_classifier import TREES, SentenceClassifier, SentenceConfig
+from latent.text import Vocabulary
+from server.registry import rehearse
 
 
 def compile_all() -> None:
-    """Call every kernel once, of trees and of answers, with each layout of what it reads."""
+    """Call every kernel of trees once, and answer once with each kind of model."""
     compile_trees()
-    marginals = np.ones((3, 3), np.float32)
-    arcs_json(marginals, least=0.0)
-    arcs_json(marginals[:2, :2], least=0.0)  # of a sentence shorter than the longest of its batch
+    vocabulary, labels = Vocabulary(["film"]), ["no", "yes"]
+    for structure in TREES:
+        sentences = SentenceConfig(structure=structure, embedding_size=2, hidden_size=2)
+        pairs = PairConfig(structure=structure, embedding_size=2, hidden_size=2)
+        models: tuple[Classifier, ...] = (
+            SentenceClassifier(sentences, vocabulary, labels),
+            PairClassifier(pairs, vocabulary, labels),
+        )
+        for model in models:
+            rehearse(model.eval())
 
 
 if __name__ == "__main__":

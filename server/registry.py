@@ -14,8 +14,9 @@ from pydantic_core import to_json
 from latent.estimators import ESTIMATORS
 from latent.nn import checkpoint
 from latent.nn.checkpoint import Classifier
+from latent.nn.pair_classifier import PairClassifier
 from server import writing
-from server.predictor import Item, NoTreeError, predict
+from server.predictor import Item, NoTreeError, Prediction, predict
 from server.schemas import STRUCTURE_NAMES, About, InputKind, Limits, ModelEntry, Parameters, Refused
 from server.sharing import Contents
 
@@ -167,16 +168,25 @@ def _entry(id_: str, loaded: checkpoint.Checkpoint, card: dict[str, Any], limits
 
 
 def _warm_up(model: Model) -> None:
-    """Predict and write once: first calls are slow, and weights that give no number are found here."""
-    sides = 2 if model.entry.takes == "pair" else 1
-    items = [
-        Item((words,) * sides) for words in (WARM_UP, WARM_UP[1:])
-    ]  # one is padded, which is another way
+    """Answer once: the first call of a kernel is slow, and weights that give no number are found here."""
     try:
-        answers = predict(model.classifier, items, frozenset(STRUCTURE_NAMES))
+        answers = rehearse(model.classifier)
     except ValueError as error:
         raise ModelError(f"{model.id}/{CHECKPOINT}: its weights do not give trees ({error})") from error
-    for item, answer in zip(items, answers, strict=True):
+    for answer in answers:
         if isinstance(answer, NoTreeError) or not all(0 <= score <= 1 for score in answer.scores):
             raise ModelError(f"{model.id}/{CHECKPOINT}: its weights do not give probabilities")
-        writing.prediction(model.classifier.labels, item, answer, Parameters())
+
+
+def rehearse(classifier: Classifier) -> list[Prediction | NoTreeError]:
+    """Answer as for a request, with all structures: two inputs, of which one is padded.
+
+    What is padded lies in memory otherwise, and kernels are compiled for each way.
+    """
+    sides = 2 if isinstance(classifier, PairClassifier) else 1
+    items = [Item((words,) * sides) for words in (WARM_UP, WARM_UP[1:])]
+    answers = predict(classifier, items, frozenset(STRUCTURE_NAMES))
+    for item, answer in zip(items, answers, strict=True):
+        if isinstance(answer, Prediction):
+            writing.prediction(classifier.labels, item, answer, Parameters())
+    return answers
