@@ -17,6 +17,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
+        env_ignore_empty=True,  # compose hands on what is not set as an empty text
         cli_prog_name="python -m server",
         cli_kebab_case=True,
         cli_hide_none_type=True,

@@ -85,6 +85,17 @@ def test_only_settings_that_exist_are_set() -> None:
     assert names <= Settings.model_fields.keys()
 
 
+@pytest.mark.parametrize("service", ["understory", "understory-gpu"])
+def test_the_service_takes_what_compose_sets_where_the_operator_sets_nothing(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in COMPOSE["services"][service]["environment"].items():
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
+    settings = Settings()
+    assert str(settings.models) == "/models"
+    assert (settings.api_key, settings.admin_key) == (None, None)
+
+
 def test_dashboard_and_alerts_ask_for_numbers_that_exist() -> None:
     dashboard = json.loads((ROOT / "deploy/grafana/dashboards/understory.json").read_text())
     rules = (ROOT / "deploy/prometheus/alerts.yml").read_text()
