@@ -36,6 +36,7 @@ INVALID = {
     "empty text": (predict(""), "/inputs/0"),
     "only spaces": (predict("ok", " \t\u00a0\n "), "/inputs/1"),
     "10,000 words": (predict("word " * 10_000), "/inputs/0"),
+    "a megabyte of one word": (predict("a" * 990_000), "/inputs/0"),
     "300 words": (predict("of " * 300), "/inputs/0"),
     "300 tokens": (predict({"tokens": ["of"] * 300}), "/inputs/0/tokens"),
     "a NUL character": (predict("a\0b"), "/inputs/0"),
