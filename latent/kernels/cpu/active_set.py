@@ -35,6 +35,8 @@ class ActiveSet(NamedTuple):
     """Arrays with room for `weights.size` trees; size[0] of them are in use."""
 
     trees: Any
+    places: Any
+    """For the structure: where in its residual the arcs of a tree stand."""
     weights: Any
     inverse: Any
     rhs: Any
@@ -50,6 +52,7 @@ def new_active_set(n, capacity):  # type: ignore[no-untyped-def]
     """An empty active set with room for `capacity` trees of n words."""
     return ActiveSet(
         np.empty((capacity, n), np.int16),
+        np.empty((capacity, n), np.int32),
         np.empty(capacity),
         np.empty((capacity + 1, capacity + 1)),
         np.empty(capacity + 1),
@@ -67,6 +70,7 @@ def grown(active, n):  # type: ignore[no-untyped-def]
     k = active.size[0]
     new = new_active_set(n, 2 * active.weights.size)
     new.trees[:k] = active.trees[:k]
+    new.places[:k] = active.places[:k]
     new.weights[:k] = active.weights[:k]
     new.inverse[: k + 1, : k + 1] = active.inverse[: k + 1, : k + 1]
     new.rhs[: k + 1] = active.rhs[: k + 1]
@@ -192,6 +196,7 @@ def _drop(active, gone):  # type: ignore[no-untyped-def]
     active.solution[gone] = active.solution[k]
     active.weights[gone - 1] = active.weights[k - 1]
     _copy_tree(active.trees[k - 1], active.trees.shape[1], active.trees[gone - 1])
+    _copy_tree(active.places[k - 1], active.places.shape[1], active.places[gone - 1])
     active.size[0] = k - 1
 
 

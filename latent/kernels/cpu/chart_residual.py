@@ -82,12 +82,19 @@ def _find_places(n, single_root, chart):  # type: ignore[no-untyped-def]
 
 
 @leaf
+def note_places(active, i, heads, n, chart):  # type: ignore[no-untyped-def]
+    """Note where the arcs of the active set's tree i stand, which has these heads."""
+    for j in range(n):
+        active.places[i, j] = chart.place[heads[j], j]
+
+
+@leaf
 def best_under_residual(active, n, single_root, heads, chart):  # type: ignore[no-untyped-def]
     """Write the best tree under s - Yᵀp to `heads`."""
-    arcs, place = chart.workspace.arcs, chart.place
+    arcs = chart.workspace.arcs
     _copy(chart.scores, n, single_root, arcs)
     for i in range(active.size[0]):
-        weight, tree = np.float32(active.weights[i]), active.trees[i]
+        weight, places = np.float32(active.weights[i]), active.places[i]
         for j in range(n):
-            arcs[place[tree[j], j]] -= weight
+            arcs[places[j]] -= weight
     solve_laid_out(n, single_root, heads, chart.workspace)

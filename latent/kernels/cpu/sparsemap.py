@@ -17,7 +17,12 @@ from latent.kernels.cpu.active_set import (
     residual,
     settle,
 )
-from latent.kernels.cpu.chart_residual import begin_residual, best_under_residual, new_chart_residual
+from latent.kernels.cpu.chart_residual import (
+    begin_residual,
+    best_under_residual,
+    new_chart_residual,
+    note_places,
+)
 from latent.kernels.cpu.checks import check
 from latent.kernels.cpu.edmonds import best_tree as best_nonprojective_tree
 from latent.kernels.cpu.edmonds import new_contraction
@@ -86,6 +91,8 @@ def _project(oracle, scores, n, single_root, tol, max_iter, active, left):  # ty
     if not _first_tree(oracle, scores, n, single_root):
         return active, np.nan, 0
     begin(active, scores, oracle.heads, n)
+    if oracle.kind == PROJECTIVE:
+        note_places(active, 0, oracle.heads, n, oracle.rough)
     iterations, exact, gap = 0, False, np.nan
     while True:
         iterations, exact, gap = _advance(
@@ -115,6 +122,8 @@ def _advance(  # type: ignore[no-untyped-def]
         if gap <= tol or iterations >= max_iter:
             return iterations, exact, gap
         iterations += 1
+        if oracle.kind == PROJECTIVE:
+            note_places(active, active.size[0], oracle.heads, n, oracle.rough)
         if not insert(active, n):
             if exact:
                 return iterations, exact, gap
