@@ -50,6 +50,7 @@ def _keep_what_is_loaded() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)  # by default it looks after 700 new objects, and requests leave no garbage
     gc.enable()
 
 
