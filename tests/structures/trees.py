@@ -163,6 +163,15 @@ class TreeContract(StructureContract):
         torch.testing.assert_close(mu.sum(1)[:, 1:], torch.ones_like(mu[:, 0, 1:]))
         assert (mu >= 0).all()
 
+    @pytest.mark.parametrize("scale", [1e12, 1e39, 1e300])
+    def test_a_projection_of_scores_beyond_single_precision(self, structure, scale):
+        scores, lengths = self.batch(21, scale)
+        mu = structure.sparsemap(scores, lengths)
+        for b in range(len(scores)):
+            z = self.structures(structure, scores, lengths, b)
+            best = (z * scores[b]).sum((1, 2)).argmax()
+            torch.testing.assert_close(mu[b].cpu(), z[best], atol=0, rtol=0)
+
     @pytest.mark.parametrize("max_iter", [0, 1, 5])
     def test_a_capped_projection_is_in_the_polytope(self, structure, max_iter):
         scores, lengths = self.given(torch.float64, 3, 0.1)

@@ -43,13 +43,13 @@ def new_chart_residual(n):  # type: ignore[no-untyped-def]
 
 @leaf
 def begin_residual(scores, n, single_root, heads, chart):  # type: ignore[no-untyped-def]
-    """Start a sentence: write its best tree to `heads`, and return whether there is one."""
+    """Start a sentence: write its best tree to `heads` and return its score, -inf if there is none."""
     lay_out(scores, n, single_root, chart.workspace)
     _copy(chart.workspace.arcs, n, single_root, chart.scores)
     if chart.words[0] != n:
         chart.words[0] = n
         _find_places(n, single_root, chart)
-    return solve_laid_out(n, single_root, heads, chart.workspace) > -np.inf
+    return solve_laid_out(n, single_root, heads, chart.workspace)
 
 
 @leaf

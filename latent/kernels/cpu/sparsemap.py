@@ -64,12 +64,16 @@ def _new_oracle(kind, n):  # type: ignore[no-untyped-def]
 
 @leaf
 def _first_tree(oracle, scores, n, single_root):  # type: ignore[no-untyped-def]
-    """Write the best tree, or nearly so, to oracle.heads; False if there is none."""
+    """Write the best tree, or nearly so, to oracle.heads: whether there is one, and whether it must be exact.
+
+    That is where single precision finds no tree, or one of infinite score.
+    """
     if oracle.kind == NON_PROJECTIVE:
-        return best_nonprojective_tree(scores, n, single_root, oracle.heads, oracle.edmonds) > -np.inf
-    if begin_residual(scores, n, single_root, oracle.heads, oracle.rough):
-        return True
-    return best_projective_tree(scores, n, single_root, oracle.heads, oracle.double) > -np.inf
+        found = best_nonprojective_tree(scores, n, single_root, oracle.heads, oracle.edmonds) > -np.inf
+        return found, False
+    if np.isfinite(begin_residual(scores, n, single_root, oracle.heads, oracle.rough)):
+        return True, False
+    return best_projective_tree(scores, n, single_root, oracle.heads, oracle.double) > -np.inf, True
 
 
 @leaf
@@ -88,17 +92,18 @@ def _next_tree(oracle, scores, n, single_root, active, exact, left):  # type: ig
 @compiled
 def _project(oracle, scores, n, single_root, tol, max_iter, active, left):  # type: ignore[no-untyped-def]
     """Alternate a MAP call and a step of the active set: (active set, gap, iterations); gap NaN: no tree."""
-    if not _first_tree(oracle, scores, n, single_root):
+    found, exact = _first_tree(oracle, scores, n, single_root)
+    if not found:
         return active, np.nan, 0
     begin(active, scores, oracle.heads, n)
     if oracle.kind == PROJECTIVE:
         note_places(active, 0, oracle.heads, n, oracle.rough)
-    iterations, exact, gap = 0, False, np.nan
+    iterations = 0
     while True:
-        iterations, exact, gap = _advance(
+        done, gap, iterations, exact = _advance(
             oracle, scores, n, single_root, tol, max_iter, active, left, iterations, exact
         )
-        if not np.isnan(gap):
+        if done:
             return active, max(gap, 0.0), iterations
         active = grown(active, n)
 
@@ -107,26 +112,26 @@ def _project(oracle, scores, n, single_root, tol, max_iter, active, left):  # ty
 def _advance(  # type: ignore[no-untyped-def]
     oracle, scores, n, single_root, tol, max_iter, active, left, iterations, exact
 ):
-    """Go on until the end, or (gap NaN) until the active set has no room for one more tree."""
+    """Go on until it is done, or the active set has no room for one more tree: (done, gap, …)."""
     while True:
         improve(active)
         if active.size[0] == active.weights.size:
-            return iterations, exact, np.nan
+            return False, np.inf, iterations, exact
         _next_tree(oracle, scores, n, single_root, active, exact, left)
         gap = offer(active, scores, oracle.heads, n)
-        if gap <= ROUGH and not exact:
+        if not (gap > ROUGH or exact):
             exact = True
             continue
         if exact:
             gap += active.solution[0] - settle(active, left, n)
-        if gap <= tol or iterations >= max_iter:
-            return iterations, exact, gap
+        if not gap > tol or iterations >= max_iter:
+            return True, gap, iterations, exact
         iterations += 1
         if oracle.kind == PROJECTIVE:
             note_places(active, active.size[0], oracle.heads, n, oracle.rough)
         if not insert(active, n):
             if exact:
-                return iterations, exact, gap
+                return True, gap, iterations, exact
             exact = True
 
 
