@@ -138,7 +138,7 @@ PEERS = {"torch-struct": torch_struct_calls, "supar": supar_calls, "lp-sparsemap
 def least_times(calls: dict[str, Call], seconds: float) -> dict[str, float]:
     """Milliseconds of each call, the least over rounds in which all take turns; a turn of fast calls lasts
     some milliseconds, so that what the one before left in the caches does not count."""
-    repeats, least = {}, {}
+    least = {}
     for name, call in calls.items():
         start = CLOCK()
         call()
@@ -146,14 +146,13 @@ def least_times(calls: dict[str, Call], seconds: float) -> dict[str, float]:
             start = CLOCK()
             call()
         least[name] = CLOCK() - start
-        repeats[name] = max(1, min(50, int(TURN / max(least[name], 1e-6))))
     start, rounds = CLOCK(), 0
     while CLOCK() < start + seconds or (rounds < 3 and CLOCK() < start + 10 * seconds):
         rounds += 1
         for name, call in calls.items():
-            if repeats[name] == 1:
+            if least[name] > seconds:
                 gc.collect()  # peers leave graphs in cycles, some of gigabytes
-            for _ in range(repeats[name]):
+            for _ in range(max(1, min(50, int(TURN / max(least[name], 1e-6))))):
                 begin = CLOCK()
                 call()
                 least[name] = min(least[name], CLOCK() - begin)
@@ -179,17 +178,15 @@ def check_agreement(s: Tensor, lengths: Tensor) -> None:
         torch.testing.assert_close(moved, projected.transpose(1, 2), atol=1e-3, rtol=0)
 
 
-def grid(
-    quick: bool, threads: list[int], scales: list[float], seconds: float
-) -> Iterator[list[dict[str, Any]]]:
+def grid(options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
     """Give the rows of one point after the other."""
-    for count in threads:
+    for count in options.threads:
         torch.set_num_threads(count)
-        for scale in scales:
+        for scale in options.scales:
             expected: Expected = {}
-            for n in (10, 20, 40) if quick else (10, 20, 40, 60, 100):
-                for batch in (64,) if quick else (1, 32, 64, 256):
-                    yield point(count, scale, n, batch, seconds, expected)
+            for n in options.sizes:
+                for batch in options.batches:
+                    yield point(count, scale, n, batch, options.seconds, expected)
 
 
 def point(
@@ -313,6 +310,8 @@ def main() -> None:
     parser.add_argument(
         "--scales", type=float, nargs="*", help="of the scores; by default 1, and 0.1 and 5 unless quick"
     )
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 40, 60, 100], help="of sentences")
+    parser.add_argument("--batches", type=int, nargs="*", default=[1, 32, 64, 256])
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each figure")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/inference.json"))
     parser.add_argument(
@@ -331,9 +330,11 @@ def main() -> None:
     def keep() -> None:
         options.out.write_text(json.dumps({"runs": [*runs, run]}, indent=1) + "\n")
 
-    threads = options.threads or ([1] if options.cpu_time else [2] if options.quick else [1, 2])
-    scales = options.scales or ([1.0] if options.quick else [0.1, 1.0, 5.0])
-    for rows in grid(options.quick, threads, scales, options.seconds):
+    if options.quick:
+        options.sizes, options.batches = [10, 20, 40], [64]
+    options.threads = options.threads or ([1] if options.cpu_time else [2] if options.quick else [1, 2])
+    options.scales = options.scales or ([1.0] if options.quick else [0.1, 1.0, 5.0])
+    for rows in grid(options):
         run["grid"] += rows
         keep()
     run |= {"growth exponent": growth(), "sparsemap, small scores": small_scores()}
