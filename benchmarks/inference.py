@@ -57,13 +57,18 @@ def our_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]:
     }
 
 
+def root_on_diagonal(arcs: Tensor) -> Tensor:
+    """A copy of the arcs among words, with those of the root on its diagonal."""
+    words = arcs[:, 1:, 1:].clone()
+    words.diagonal(dim1=1, dim2=2).copy_(arcs[:, 0, 1:])
+    return words
+
+
 def torch_struct_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]:
     """The root's scores lie on the diagonal, and the input must require a gradient."""
     from torch_struct import DependencyCRF
 
-    leaf = s[:, 1:, 1:].clone()
-    leaf.diagonal(dim1=1, dim2=2).copy_(s[:, 0, 1:])
-    leaf.requires_grad_()
+    leaf = root_on_diagonal(s).requires_grad_()
     weights = g[:, 1:, 1:].contiguous()
 
     def crf() -> DependencyCRF:
@@ -110,9 +115,7 @@ def lp_sparsemap_calls(s: Tensor, lengths: Tensor, g: Tensor) -> dict[str, Call]
     from lpsmap import DepTree, TorchFactorGraph
 
     def packed(x: Tensor) -> Tensor:
-        arcs = x[:, 1:, 1:].transpose(1, 2).contiguous()
-        arcs.diagonal(dim1=1, dim2=2).copy_(x[:, 0, 1:])
-        return arcs
+        return root_on_diagonal(x).transpose(1, 2).contiguous()
 
     def project(leaf: Tensor) -> Tensor:
         graph = TorchFactorGraph()
@@ -164,18 +167,14 @@ def check_agreement(s: Tensor, lengths: Tensor) -> None:
     ours = TREE.marginals(s, lengths)
     if installed("torch-struct"):
         theirs: Any = torch_struct_calls(s, lengths, s)["marginals"]()
-        moved = ours[:, 1:, 1:].clone()
-        moved.diagonal(dim1=1, dim2=2).copy_(ours[:, 0, 1:])
-        torch.testing.assert_close(moved, theirs.detach(), atol=1e-3, rtol=0)
+        torch.testing.assert_close(root_on_diagonal(ours), theirs.detach(), atol=1e-3, rtol=0)
     if installed("supar"):
         other: Any = supar_calls(s, lengths, s)["marginals"]()
         torch.testing.assert_close(ours, other.detach().transpose(1, 2), atol=1e-3, rtol=0)
     if installed("lp-sparsemap"):
         projected: Any = lp_sparsemap_calls(s, lengths, s)["sparsemap"]()
         mu = TREE.sparsemap(s, lengths, tol=1e-9)
-        moved = mu[:, 1:, 1:].clone()
-        moved.diagonal(dim1=1, dim2=2).copy_(mu[:, 0, 1:])
-        torch.testing.assert_close(moved, projected.transpose(1, 2), atol=1e-3, rtol=0)
+        torch.testing.assert_close(root_on_diagonal(mu), projected.transpose(1, 2), atol=1e-3, rtol=0)
 
 
 def grid(options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from inference import Call, environment, installed, least_times
+from inference import Call, environment, installed, least_times, root_on_diagonal
 from torch import Tensor
 
 from latent.structures import NonProjectiveTree
@@ -40,9 +40,7 @@ def torch_struct_calls(s: Tensor, g: Tensor) -> dict[str, Call]:
     """The root's scores lie on the diagonal."""
     from torch_struct import NonProjectiveDependencyCRF
 
-    leaf = s[:, 1:, 1:].clone()
-    leaf.diagonal(dim1=1, dim2=2).copy_(s[:, 0, 1:])
-    leaf.requires_grad_()
+    leaf = root_on_diagonal(s).requires_grad_()
     weights = g[:, 1:, 1:].contiguous()
 
     def backward() -> None:
@@ -81,9 +79,7 @@ def check_agreement(s: Tensor) -> None:
     ours = TREE.marginals(s)
     if installed("torch-struct"):
         theirs: Any = torch_struct_calls(s, s)["marginals"]()
-        moved = ours[:, 1:, 1:].clone()
-        moved.diagonal(dim1=1, dim2=2).copy_(ours[:, 0, 1:])
-        torch.testing.assert_close(moved, theirs, atol=1e-3, rtol=0)
+        torch.testing.assert_close(root_on_diagonal(ours), theirs, atol=1e-3, rtol=0)
     if installed("supar"):
         other: Any = supar_calls(s, s)["marginals"]()
         torch.testing.assert_close(ours, other.detach().transpose(1, 2), atol=1e-3, rtol=0)
