@@ -49,9 +49,10 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     with torch.no_grad():
         embedding.copy_(table)
     if not trained.all():
-        embedding.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: gradient * trained.to(gradient.device)
-        )
+        # A buffer goes where the classifier goes, so that no step copies it to the device.
+        home = classifier.encoder.embedding
+        home.register_buffer("trained", trained, persistent=False)
+        embedding.register_hook(lambda gradient: gradient * home.trained)  # type: ignore[no-untyped-call]
     return classifier
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback
+import torch
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.console import Console
+
+from latent.checks import Pending, all_finite, deferred
+
+REFRESHES_PER_SECOND = 10
 
 
 class SaveState(Callback):
@@ -114,3 +120,92 @@ class EpochLines(Callback):
         self.seconds = state_dict["seconds"]
         self.processor_seconds = state_dict["processor_seconds"]
         self.curve = state_dict["curve"]
+
+
+class CheckNumbers(Callback):
+    """Stop a run whose numbers are no longer finite, before they reach the disk.
+
+    On a CPU every step looks at its own. On an accelerator to look is to wait, so the checks of many steps
+    are looked at together: every so many steps, after validation, and before the state is saved.
+
+    Args:
+        every: how many steps lie between two looks.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self._pending: Pending | None = None
+        self._deferral = ExitStack()
+        self.cause: BaseException | None = None
+        """What ended the run, if it was a number that is not finite; inference refuses NaN."""
+
+    def _look(self) -> None:
+        if self._pending is not None:
+            self._pending.look()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to put checks off, if this is no CPU."""
+        if pl_module.device.type != "cpu":
+            self._pending = self._deferral.enter_context(deferred())
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Look after every so many steps."""
+        if trainer.global_step % self.every == 0:
+            self._look()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look before the classifier is exported."""
+        self._look()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Look at the checks, and at the weights themselves, whose gradient nobody has looked at."""
+        self._look()
+        broken = broken_weight(pl_module)
+        if broken:
+            raise FloatingPointError(f"{broken} is NaN or infinite (try a smaller learning rate)")
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look for the last time."""
+        self._look()
+        self._deferral.close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Find out whether numbers were the cause, and let checks be made at once again."""
+        self._deferral.close()
+        if not isinstance(exception, FloatingPointError | ValueError):
+            return  # the device itself may have failed
+        try:
+            self._look()
+        except FloatingPointError as error:
+            self.cause = error
+            return
+        if isinstance(exception, FloatingPointError) or broken_weight(pl_module):
+            self.cause = exception
+
+
+def broken_weight(module: torch.nn.Module) -> str | None:
+    """Return the name of the first parameter that holds NaN or infinity, or None."""
+    return next((name for name, weight in module.named_parameters() if not all_finite(weight.detach())), None)
+
+
+class Bar(RichProgressBar):
+    """A progress bar that looks at the loss every so many steps only: to look is to wait for the device.
+
+    Args:
+        every: how many steps lie between two looks.
+    """
+
+    def __init__(self, every: int) -> None:
+        super().__init__(refresh_rate=REFRESHES_PER_SECOND)
+        self.every = every
+        self._loss: dict[str, float] = {}
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return what stands behind the bar."""
+        if trainer.global_step % self.every == 0 and "loss" in trainer.callback_metrics:
+            self._loss = {"loss": float(trainer.callback_metrics["loss"])}
+        return {**super().get_metrics(trainer, pl_module), **self._loss}

@@ -15,13 +15,13 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from latent.nn.checkpoint import Classifier, save
 from trainer.build import build, describe, training_record
-from trainer.callbacks import EpochLines, KeepBest, SaveState
+from trainer.callbacks import Bar, CheckNumbers, EpochLines, KeepBest, SaveState
 from trainer.data import BatchSampler, Loader, item_length
 from trainer.learner import Learner, label_weights
 from trainer.options import FitOptions, TrainingOptions
@@ -29,6 +29,8 @@ from trainer.run_folder import Diverged, FitError, RunFolder, run_folder
 from trainer.tasks import Splits, Task
 
 EVALUATION_BATCH = 256
+LOOK_EVERY = 50
+"""Steps between two looks at the numbers of a step: to look is to wait for an accelerator."""
 
 warnings.filterwarnings("ignore", message=".*(_pytree|LeafSpec).*")
 for _name in ("lightning.pytorch", "lightning.fabric"):
@@ -137,12 +139,17 @@ def _run(
     folder: RunFolder,
     options: FitOptions,
 ) -> None:
+    checks = CheckNumbers(LOOK_EVERY)
+    trainer.callbacks.insert(0, checks)  # type: ignore[attr-defined]
     try:
         trainer.fit(learner, *loaders, ckpt_path=str(folder.state) if options.run.resume else None)
-    except FloatingPointError as error:
-        raise Diverged(
-            f"fit: step {learner.global_step}: {error}; the last good state is {folder.state}"
-        ) from error
+    except (FloatingPointError, ValueError) as error:
+        if checks.cause is None:
+            raise
+        saved = (
+            f"the last good state is {folder.state}" if folder.state.exists() else "no state was saved yet"
+        )
+        raise Diverged(f"fit: step {learner.global_step}: {checks.cause}; {saved}") from error
     except OSError as error:
         raise FitError(f"fit: could not write to {folder.path}: {error}") from error
     if not trainer.state.finished:
@@ -193,12 +200,12 @@ def _trainer(
         accelerator=training.accelerator,
         precision=training.precision,
         gradient_clip_val=training.clip or None,
-        callbacks=[*callbacks, stop, *([RichProgressBar()] if bar else [])],
+        callbacks=[*callbacks, stop, *([Bar(LOOK_EVERY)] if bar else [])],
         enable_progress_bar=bar,
         enable_checkpointing=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=min(50, steps),
+        log_every_n_steps=min(LOOK_EVERY, steps),
         logger=[CSVLogger(folder.path, name="logs"), TensorBoardLogger(folder.path, name="logs")],
         **(several if processes.count > 1 else {"devices": training.devices}),
     )

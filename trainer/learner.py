@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from latent.nn.checkpoint import Classifier
@@ -46,6 +47,12 @@ class Learner(pl.LightningModule):
 
     weights: Tensor | None
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Copy a batch to the device, to a GPU from memory that it can read without the host's waiting."""
+        if device.type == "cuda":
+            batch = apply_to_collection(batch, Tensor, Tensor.pin_memory)
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def training_step(self, batch: LabelledBatch, index: int) -> Tensor:
         """Return this process's part of the batch's mean loss."""
         torch.manual_seed(self.options.seed * _STEPS_A_SEED + self.global_step)
@@ -54,7 +61,8 @@ class Learner(pl.LightningModule):
             losses = losses * self.weights[batch.labels]
         # Processes average their gradients, and their shares of a batch may differ by one example.
         loss = losses.sum() * (self.trainer.world_size / batch.total)
-        self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
+        # Not for the progress bar: Lightning would fetch it from the device in every step. `Bar` shows it.
+        self.log("loss", loss.detach(), on_step=True, on_epoch=False)
         return loss
 
     def validation_step(self, batch: LabelledBatch, index: int) -> None:

@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from latent.checks import expect_finite
 from latent.estimators.hyperparameters import Hyperparameters, NoHyperparameters
 from latent.structures.base import Structure
 
@@ -75,8 +76,9 @@ class Estimator(nn.Module, ABC):
         r"""The downstream loss (batch,) at the forward value, with the estimator's gradient for the scores.
 
         Backpropagating weights $w$ gives row b of the scores $w_b$ times the estimator's gradient of example
-        b, and the decoder its true gradient. Raises `FloatingPointError` where a loss is NaN or infinite, and
-        `TypeError` or `ValueError` where scores, lengths or losses do not have the shape that is wanted.
+        b, and the decoder its true gradient. Raises `FloatingPointError` where a loss is NaN or infinite
+        (later, within `latent.checks.deferred`), and `TypeError` or `ValueError` where scores, lengths or
+        losses do not have the shape that is wanted.
         """
         self.check(scores, lengths)
         return self.estimate(scores, lengths, downstream, generator)
@@ -112,13 +114,16 @@ class Estimator(nn.Module, ABC):
                 f"{self.name}: downstream must return one loss per structure, ({count},);"
                 f" got {tuple(losses.shape)}"
             )
-        if not all_finite(losses):
-            b = int((~losses.isfinite()).nonzero()[0, 0])
-            raise FloatingPointError(
-                f"{self.name}: the downstream loss must be finite; got {losses[b].item()} for structure {b}"
-                f" of {count} (try a smaller learning rate or step size, or clip gradients)"
-            )
+        values = losses.detach()
+        expect_finite(values, lambda: self._not_finite(values))
         return losses
+
+    def _not_finite(self, losses: Tensor) -> FloatingPointError:
+        b = int((~losses.isfinite()).nonzero()[0, 0])
+        return FloatingPointError(
+            f"{self.name}: the downstream loss must be finite; got {losses[b].item()} for structure {b}"
+            f" of {len(losses)} (try a smaller learning rate or step size, or clip gradients)"
+        )
 
     def mean(self, losses: Tensor, batch: int) -> Tensor:
         """(S·batch,) losses, copy after copy, to their mean over the copies (batch,)."""
@@ -131,11 +136,11 @@ class Estimator(nn.Module, ABC):
     def finite_gradient(self, gamma: Tensor, parts: Tensor) -> Tensor:
         """The loss gradient γ, zero but on `parts`; raises where it is NaN or infinite there."""
         gamma = torch.where(parts, gamma, 0)
-        if not all_finite(gamma):
-            raise FloatingPointError(
-                f"{self.name}: the gradient of the downstream loss must be finite; got NaN or infinity"
-                " (try a smaller learning rate or step size, or clip gradients)"
-            )
+        error = FloatingPointError(
+            f"{self.name}: the gradient of the downstream loss must be finite; got NaN or infinity"
+            " (try a smaller learning rate or step size, or clip gradients)"
+        )
+        expect_finite(gamma, lambda: error)
         return gamma
 
     def gradient_at(self, downstream: Downstream, mu: Tensor, parts: Tensor) -> Tensor:
@@ -148,11 +153,6 @@ class Estimator(nn.Module, ABC):
     def extra_repr(self) -> str:
         """Structure and hyperparameters, for `repr`."""
         return ", ".join([self.structure.name, *(f"{k}={v!r}" for k, v in self.options.model_dump().items())])
-
-
-def all_finite(tensor: Tensor) -> bool:
-    """Whether no entry is NaN or infinite: a finite sum proves it, and is far cheaper than a look at each."""
-    return bool(tensor.detach().sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def gradient_of(losses: Tensor, z: Tensor, *, retain_graph: bool = False) -> Tensor:

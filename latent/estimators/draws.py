@@ -123,5 +123,5 @@ def parts_per_structure(structure: Structure, scores: Tensor, lengths: Tensor | 
     if structure.name == "categorical":
         return torch.ones((), dtype=torch.int64, device=scores.device)
     if lengths is None:
-        return torch.tensor(scores.shape[-1] - 1, device=scores.device)
+        return torch.full((), scores.shape[-1] - 1, device=scores.device)
     return lengths.reshape(*lengths.shape, *[1] * (scores.dim() - lengths.dim()))

@@ -174,5 +174,5 @@ class AIMLE(ImplicitLikelihood):
         self.lambda_.copy_(steps.mean())
         self.non_zeros.lerp_(count, 1 - DECAY)
         step = self.options.update_step
-        self.alpha += step if self.non_zeros <= self.options.target else -step
+        self.alpha += torch.where(self.non_zeros <= self.options.target, step, -step)
         self.alpha.clamp_(min=0)

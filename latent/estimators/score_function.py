@@ -93,7 +93,9 @@ class ScoreFunction(Estimator):
             with torch.no_grad():
                 best = self.losses(downstream, self.structure.map(scores, lengths), len(scores))
             return draws.copies(best, self.samples)
-        if self.options.baseline == "moving-average" and self.updates > 0:
-            # Divided so that the zero it starts from has no weight.
-            return (self.average / (1 - DECAY**self.updates)).to(losses.dtype)
+        if self.options.baseline == "moving-average":
+            # Divided so that the zero it starts from has no weight; without a look at the count, which would
+            # wait for a GPU.
+            average = self.average / (1 - DECAY**self.updates)
+            return torch.where(self.updates > 0, average, 0).to(losses.dtype)
         return torch.zeros_like(losses)

@@ -3,6 +3,7 @@ import math
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,11 +14,12 @@ try:
 except ImportError:
     resource = None
 
+from latent.checks import deferred, expect_finite
 from latent.nn.checkpoint import load
 from latent.nn.sentence_classifier import SentenceClassifier
 from latent.structures import ProjectiveTree
 from trainer.build import build
-from trainer.callbacks import SaveState
+from trainer.callbacks import Bar, CheckNumbers, SaveState
 from trainer.errors import UserError
 from trainer.evaluate import evaluate
 from trainer.fit import fit
@@ -144,9 +146,52 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_options(sst_folder, tmp
         fit(task, options(tmp_path / "run", epochs=1, learning_rate=0.5, resume=True), QUIET)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(sst_folder, tmp_path):
-    with pytest.raises(FitError, match=r"step \d+: .*must be finite.* the last good state is .*state.ckpt"):
+@pytest.mark.parametrize("estimator", ["none", "spigot"])
+@pytest.mark.parametrize("later", [False, True])
+def test_numbers_that_are_not_finite_stop_the_run(sst_folder, tmp_path, monkeypatch, estimator, later):
+    """In the step that made them, or, as on an accelerator, at the next look; they never reach the disk."""
+
+    def defer(self, trainer, learner):
+        self._pending = self._deferral.enter_context(deferred())
+
+    if later:
+        monkeypatch.setattr(CheckNumbers, "on_fit_start", defer)
+    # The state is saved after 7 steps, the last sound ones.
+    factor = lambda options, steps: lambda step: 1.0 if step < 7 else 1e33  # noqa: E731
+    monkeypatch.setattr("trainer.learner.learning_rate_factor", factor)
+    given = options(tmp_path / "run", estimator, learning_rate=1e-3, clip=0.0)
+    with pytest.raises(FitError, match=r"step \d+: .*(finite|NaN).* the last good state is .*state.ckpt"):
+        fit(Sst(data=sst_folder), given, QUIET)
+    state = torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)
+    assert state["global_step"] == 7
+    assert all(tensor.isfinite().all() for tensor in state["state_dict"].values())
+    with pytest.raises(FloatingPointError, match="at once"):
+        expect_finite(torch.tensor([torch.nan]), lambda: FloatingPointError("at once"))
+
+
+def test_a_run_that_fails_before_its_first_save_says_so(sst_folder, tmp_path):
+    with pytest.raises(FitError, match=r"step \d+: .*finite.* no state was saved"):
         fit(Sst(data=sst_folder), options(tmp_path / "run", learning_rate=1e30, clip=0.0, warmup=0.0), QUIET)
+
+
+def test_the_progress_bar_looks_at_the_loss_now_and_then(sst_folder, tmp_path, monkeypatch):
+    shown = []
+    metrics = Bar.get_metrics
+
+    def watched(self, trainer, learner):
+        found = metrics(self, trainer, learner)
+        shown.append((trainer.global_step, found.get("loss")))
+        return found
+
+    monkeypatch.setattr(Bar, "get_metrics", watched)
+    monkeypatch.setattr("trainer.fit.LOOK_EVERY", 2)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    given = options(tmp_path / "run", "none", epochs=1)
+    fit(Sst(data=sst_folder), replace(given, run=replace(given.run, quiet=False)), QUIET)
+    losses = dict(shown)
+    assert losses[1] is None
+    assert losses[2] > 0
+    assert losses[2] == losses[3] != losses[4]
 
 
 @pytest.mark.skipif(

@@ -1,7 +1,8 @@
 """Tree kernels on a GPU: tensors in and out around the Triton kernels.
 
 A call reads one status a sentence back, and waits for it: an error must be raised by the call that made it,
-and a wrong tree must not travel on. The backward passes check nothing: their scores have been looked at.
+and a wrong tree must not travel on, except within `latent.checks.deferred`. The backward passes check
+nothing: their scores have been looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 import triton
 from torch import Tensor
 
+from latent.checks import expect
 from latent.kernels import Projection, TreeKernels
 from latent.kernels.cuda import active_sets
 from latent.kernels.cuda.active_sets import new_active_sets
@@ -17,7 +19,7 @@ from latent.kernels.cuda.inside_outside import SUM_TABLES, sums_kernel
 from latent.kernels.cuda.launch import contiguous, new_status, on_device_of, tile, viterbi_scratch
 from latent.kernels.cuda.sparsemap import FULL, projection_kernel, sparsemap_kernel
 from latent.kernels.cuda.viterbi import map_kernel
-from latent.kernels.status import FINE, raise_for_status
+from latent.kernels.status import FINE, status_error
 from latent.kernels.through_cpu import ThroughCpu
 
 
@@ -139,7 +141,8 @@ class ProjectiveCudaTrees(ThroughCpu):
         return out.to(gradient.dtype)
 
     def _check(self, operation: str, status: Tensor, scores: Tensor, lengths: Tensor) -> None:
-        raise_for_status(f"{self.name}: {operation}", status.cpu().numpy(), scores, lengths)
+        name, size = f"{self.name}: {operation}", scores.shape[-1]
+        expect((status == FINE).all(), lambda: status_error(name, status.cpu().numpy(), size, lengths))
 
 
 def _run_sums(
