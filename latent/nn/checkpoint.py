@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors import torch as safetensors
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
 from torch import Tensor
 
+from latent.nn import shared_words
 from latent.nn.pair_classifier import PairClassifier
 from latent.nn.sentence_classifier import SentenceClassifier
+from latent.nn.shared_words import SharedWords
+from latent.nn.tensor_file import CheckpointError as CheckpointError
+from latent.nn.tensor_file import Part, TensorFile, content_of, opened, put, refusal
 from latent.text import Vocabulary
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""The second one says that a model shares its words; a file that shares nothing is of the first."""
 METADATA_KEY = "understory"
 
 Classifier = SentenceClassifier | PairClassifier
@@ -31,11 +35,10 @@ CLASSIFIERS: dict[str, type[SentenceClassifier] | type[PairClassifier]] = {
 }
 """The kinds of classifier that a checkpoint can hold."""
 
-_HALF = ("encoder.embedding.weight",)  # by far the largest tensor, and the least sensitive to rounding
-
-
-class CheckpointError(ValueError):
-    """A file that is not a sound checkpoint; the message names the file and what is wrong with it."""
+EMBEDDING = "encoder.embedding.weight"
+"""By far the largest tensor, and the least sensitive to rounding: it is stored in half precision."""
+OWN_ROWS, OWN_VECTORS = "encoder.embedding.own_rows", "encoder.embedding.own_vectors"
+"""What a file holds in its place where the model shares its words: the rows that differ."""
 
 
 class Header(BaseModel):
@@ -43,18 +46,31 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 1
     kind: str
     """The kind of classifier: a name of ``CLASSIFIERS``."""
     config: dict[str, Any]
     vocabulary: list[str]
+    """The words; in the file, none if they are shared."""
     labels: list[str]
     metrics: dict[str, Any]
     seed: int
     training: dict[str, Any]
     """How it was trained; ``training["task"]`` is the name of its task."""
     digest: str = ""
-    """SHA-256 over the tensors and the rest of the header."""
+    """SHA-256 over the tensors and the rest of the header, put together with what is shared."""
+    shared: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the file of the words and vectors that the model shares with others, if it does."""
+
+    @model_validator(mode="after")
+    def _version_tells_of_sharing(self) -> Self:
+        if (self.format_version == 2) != (self.shared is not None):
+            raise ValueError("format version 2 is for models that share their words, and for those only")
+        return self
+
+    def unsaid(self) -> set[str]:
+        """Return the names of the fields that are not written: files of version 1 know of no sharing."""
+        return set() if self.shared else {"shared"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class Checkpoint:
     classifier: Classifier
     header: Header
     revision: str
-    """SHA-256 of the whole file, in hexadecimal."""
+    """SHA-256 of the whole file, in hexadecimal; what the model shares is in it by its own SHA-256."""
 
 
 def save(
@@ -74,10 +90,14 @@ def save(
     metrics: dict[str, Any],
     seed: int,
     training: dict[str, Any],
+    share: bool = False,
 ) -> Path:
     """Write a classifier to one file; a file of that name is replaced in one step or not at all.
 
-    Embeddings are rounded to float16. ``metrics`` and ``training`` must be JSON.
+    Embeddings are rounded to float16. ``metrics`` and ``training`` must be JSON. With ``share`` the words and
+    their embeddings go to a file in the folder ``shared`` beside the model's folder, and the model's own file
+    keeps the rows that differ from it. The first model of a kind makes that file; later ones with the same
+    words, and at most a quarter of the rows otherwise, use it. Loading gives the same classifier either way.
 
     Raises:
         OSError: if the file cannot be written.
@@ -95,47 +115,54 @@ def save(
         training=training,
     )
     header = Header.model_validate_json(header.model_dump_json())  # digest what a reader will see
+    shared = None
+    if share:
+        folder = shared_words.folder_beside(path)
+        shared = shared_words.find_or_put(folder, header.vocabulary, tensors[EMBEDDING])
+        header = header.model_copy(update={"format_version": 2, "shared": shared.digest})
     header = header.model_copy(update={"digest": _digest(header, tensors)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        part = Path(folder) / path.name
-        try:
-            part.write_bytes(safetensors.save(tensors, {METADATA_KEY: header.model_dump_json()}))
-        except OSError as error:
-            raise OSError(f"{path}: could not be written ({error})") from error
-        part.replace(path)
+    if shared is not None:
+        header = header.model_copy(update={"vocabulary": []})
+        rows, vectors = shared_words.own_rows(tensors.pop(EMBEDDING), shared.vectors)
+        tensors |= {OWN_ROWS: rows, OWN_VECTORS: vectors}
+    put(path, content_of(tensors, {METADATA_KEY: header.model_dump_json(exclude=header.unsaid())}))
     return path
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read what a checkpoint says of itself.
+    """Read what a checkpoint says of itself, and no tensors but shared ones.
 
     Raises:
         CheckpointError: if the file is missing, truncated, of another version, or no checkpoint at all.
     """
-    content, _ = _read(Path(path))
-    return _header(Path(path), content)
+    with opened(Path(path)) as file:
+        return _whole_header(file)[0]
 
 
 def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Checkpoint:
     """Read a classifier, in evaluation mode and float32.
 
-    The file is read at once and never mapped into memory, so that it may change or shrink meanwhile. Every
-    size is checked against the header, and then the digest.
+    First comes the file's header, and whether the tensors that it describes are those that its config calls
+    for and fill the file; then the tensors, at once, so that the file may change or shrink from there on;
+    then the digest. The file of words that the model shares must lie in the folder ``shared`` beside the
+    model's folder.
 
     Raises:
-        CheckpointError: if the file is missing, truncated, tampered with, of another version, or does not
-            hold the tensors that its header calls for.
+        CheckpointError: if the file, or the one that it shares, is missing, truncated, tampered with, of
+            another version, or does not hold the tensors that its header calls for.
+
+    Cost: no memory for tensors before the file is known to hold them.
     """
     path = Path(path)
-    content, tensors = _read(path)
-    header = _header(path, content)
-    classifier = _build(path, header)
-    _check_tensors(path, classifier, tensors)
-    if header.digest != _digest(header, tensors):
-        raise CheckpointError(f"{path}: the digest does not match: the file was changed after it was saved")
+    with opened(path) as file:
+        header, shared = _whole_header(file)
+        classifier = _build(path, header)
+        _check_parts(path, _wanted(classifier, file, shared), file.parts)
+        tensors, revision = file.read()
+    if shared is not None:
+        tensors[EMBEDDING] = _put_together(path, shared, tensors.pop(OWN_ROWS), tensors.pop(OWN_VECTORS))
+    _check_digest(path, header, tensors)
     classifier.load_state_dict({name: _loaded(tensor) for name, tensor in tensors.items()}, assign=True)
-    revision = hashlib.sha256(content).hexdigest()
     return Checkpoint(classifier.requires_grad_().to(device).eval(), header, revision)
 
 
@@ -145,7 +172,7 @@ def _kind(classifier: Classifier) -> str:
 
 def _stored(name: str, tensor: Tensor) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if name in _HALF else tensor
+    return tensor.half() if name == EMBEDDING else tensor
 
 
 def _loaded(tensor: Tensor) -> Tensor:
@@ -153,45 +180,44 @@ def _loaded(tensor: Tensor) -> Tensor:
 
 
 def _digest(header: Header, tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(
-        json.dumps(header.model_dump(mode="json", exclude={"digest"}), sort_keys=True).encode()
-    )
+    said = header.model_dump(mode="json", exclude={"digest", *header.unsaid()})
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, Tensor]]:
-    """Return a file's bytes, and the tensors in them."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file")
+def _whole_header(file: TensorFile) -> tuple[Header, SharedWords | None]:
+    """Return a file's header with its vocabulary in it, and the shared words that this was taken from."""
+    header = _header(file)
+    if header.shared is None:
+        return header, None
     try:
-        content = path.read_bytes()
-        return content, safetensors.load(content)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    except (SafetensorError, KeyError) as error:  # KeyError: a dtype that torch does not have
-        raise CheckpointError(f"{path}: truncated, or no safetensors file ({error})") from error
+        shared = shared_words.read(shared_words.folder_beside(file.path), header.shared)
+    except CheckpointError as error:
+        name = f"{shared_words.FOLDER}/{header.shared}.safetensors"
+        raise refusal(file.path, f"this model shares {name}, beside its folder; {error}") from error
+    return header.model_copy(update={"vocabulary": list(shared.words)}), shared
 
 
-def _header(path: Path, file: bytes) -> Header:
-    """Read the header from a sound safetensors file: eight bytes that say how long its own is, then that."""
-    size = int.from_bytes(file[:8], "little")
-    text = json.loads(file[8 : 8 + size]).get("__metadata__", {}).get(METADATA_KEY)
+def _header(file: TensorFile) -> Header:
+    """Read the header of a checkpoint from the metadata of its file."""
+    path, text = file.path, file.metadata.get(METADATA_KEY)
     if text is None:
-        raise CheckpointError(f"{path}: a safetensors file, but without the header of an understory model")
+        raise refusal(path, "a safetensors file, but without the header of an understory model")
     try:
-        content = json.loads(text)
+        content = from_json(text)
     except ValueError as error:
-        raise CheckpointError(f"{path}: its header is not JSON ({error})") from error
+        raise refusal(path, f"its header is not JSON ({error})") from error
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        raise CheckpointError(f"{path}: format version {version!r}; this understory reads {FORMAT_VERSION}")
+    if version not in FORMAT_VERSIONS:
+        known = " and ".join(map(str, FORMAT_VERSIONS))
+        raise refusal(path, f"format version {version!r}; this understory reads {known}")
     try:
         return Header.model_validate(content)
     except ValidationError as error:
-        raise CheckpointError(f"{path}: its header is not valid: {_first(error)}") from error
+        raise refusal(path, f"its header is not valid: {_first(error)}") from error
 
 
 def _first(error: ValidationError) -> str:
@@ -202,27 +228,62 @@ def _first(error: ValidationError) -> str:
 def _build(path: Path, header: Header) -> Classifier:
     """Make the classifier that a header describes, without memory for its tensors."""
     if header.kind not in CLASSIFIERS:
-        raise CheckpointError(f"{path}: no classifier is of kind {header.kind!r}")
+        raise refusal(path, f"no classifier is of kind {header.kind!r}")
     kind: Any = CLASSIFIERS[header.kind]
     try:
         with torch.device("meta"):
             config = kind.Config.model_validate(header.config)
             classifier: Classifier = kind(config, Vocabulary(header.vocabulary), header.labels)
     except ValidationError as error:
-        raise CheckpointError(f"{path}: its config is not valid: {_first(error)}") from error
+        raise refusal(path, f"its config is not valid: {_first(error)}") from error
     except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: its config is not valid: {error}") from error
+        raise refusal(path, f"its config is not valid: {error}") from error
     return classifier
 
 
-def _check_tensors(path: Path, classifier: Classifier, tensors: dict[str, Tensor]) -> None:
-    wanted = classifier.state_dict()
-    if set(tensors) != set(wanted):
-        missing, extra = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
-        raise CheckpointError(f"{path}: tensors do not fit the config; missing {missing}, unexpected {extra}")
-    for name, tensor in wanted.items():
-        shape = tuple(tensors[name].shape)
-        if shape != tuple(tensor.shape):
-            raise CheckpointError(
-                f"{path}: tensor {name} must be {tuple(tensor.shape)} by the config; the file holds {shape}"
+def _wanted(classifier: Classifier, file: TensorFile, shared: SharedWords | None) -> dict[str, Part]:
+    """Return the tensors that a classifier's file must hold."""
+    wanted = {name: Part(each.dtype, tuple(each.shape)) for name, each in classifier.state_dict().items()}
+    if shared is not None:
+        size = wanted.pop(EMBEDDING).shape[1]
+        if shared.vectors.shape[1] != size:
+            raise refusal(
+                file.path,
+                f"embeddings must have {size} entries by the config; those shared have "
+                f"{shared.vectors.shape[1]}",
             )
+        rows = file.parts.get(OWN_ROWS, Part(torch.int32, (0,)))
+        wanted[OWN_ROWS] = Part(torch.int32, (math.prod(rows.shape),))
+        wanted[OWN_VECTORS] = Part(torch.float16, (math.prod(rows.shape), size))
+    return wanted
+
+
+def _check_parts(path: Path, wanted: dict[str, Part], found: dict[str, Part]) -> None:
+    if set(found) != set(wanted):
+        missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+        raise refusal(path, f"tensors do not fit the config; missing {missing}, unexpected {extra}")
+    for name, part in wanted.items():
+        if found[name].shape != part.shape:
+            raise refusal(
+                path, f"tensor {name} must be {part.shape} by the config; the file holds {found[name].shape}"
+            )
+        # Any precision will do, but a number is no count and a count no number.
+        dtype = found[name].dtype
+        if dtype != part.dtype and not (dtype.is_floating_point and part.dtype.is_floating_point):
+            raise refusal(path, f"tensor {name} must be {part.dtype}; the file holds {dtype}")
+
+
+def _check_digest(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
+    try:
+        digest = _digest(header, tensors)
+    except (ValueError, RecursionError) as error:  # what no header that was saved here can hold
+        raise refusal(path, f"its header cannot be written again ({error})") from error
+    if header.digest != digest:
+        raise refusal(path, "the digest does not match: the file was changed after it was saved")
+
+
+def _put_together(path: Path, shared: SharedWords, rows: Tensor, vectors: Tensor) -> Tensor:
+    try:
+        return shared_words.with_own_rows(shared.vectors, rows, vectors)
+    except ValueError as error:
+        raise refusal(path, str(error)) from error

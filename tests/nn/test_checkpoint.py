@@ -1,6 +1,5 @@
 import json
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from latent.nn import tensor_file
 from latent.nn.checkpoint import CheckpointError, load, read_header, save
 
 SENTENCES = [["the", "film", "is", "good"], ["never", "dull"]]
@@ -34,6 +34,13 @@ def rewrite(path, change):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     change(header, tensors)
     save_file(tensors, path, metadata={"understory": json.dumps(header)})
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def test_round_trip(saved):
@@ -104,14 +111,13 @@ def test_a_checkpoint_has_the_permissions_of_any_new_file(saved, tmp_path, umask
 def test_a_file_may_be_cut_off_once_it_has_been_read(saved, monkeypatch):
     """Cut off in place before its tensors are used: none of them is mapped into memory."""
     path = saved[1]
-    read = Path.read_bytes
+    parse = tensor_file.safetensors.load
 
-    def read_and_cut(self):
-        content = read(self)
+    def cut_and_parse(content):
         os.truncate(path, 0)
-        return content
+        return parse(content)
 
-    monkeypatch.setattr(Path, "read_bytes", read_and_cut)
+    monkeypatch.setattr(tensor_file.safetensors, "load", cut_and_parse)
     checkpoint = load(path)
     assert checkpoint.classifier(checkpoint.classifier.batch(SENTENCES)).isfinite().all()
     with pytest.raises(CheckpointError, match="truncated"):
@@ -142,7 +148,8 @@ def test_any_changed_byte_is_refused(saved):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h, t: h.update(format_version=2), "format version 2; this understory reads 1"),
+        (lambda h, t: h.update(format_version=3), "format version 3; this understory reads 1 and 2"),
+        (lambda h, t: h.update(format_version=2), "format version 2 is for models that share their words"),
         (lambda h, t: h.pop("format_version"), "format version None"),
         (lambda h, t: h.pop("labels"), "labels: Field required"),
         (lambda h, t: h.update(labels=["up", "down"]), "digest does not match"),
@@ -157,6 +164,12 @@ def test_any_changed_byte_is_refused(saved):
         (lambda h, t: h["vocabulary"].append("the"), "'the' more than once"),
         (lambda h, t: t.pop("encoder.root"), r"missing \['encoder.root'\]"),
         (lambda h, t: t.update(more=torch.zeros(1)), r"unexpected \['more'\]"),
+        (lambda h, t: t.update({"encoder.root": t["encoder.root"].int()}), "root must be torch.float32"),
+        (lambda h, t: t.update({"encoder.root": t["encoder.root"].bfloat16()}), "the dtype 'BF16'; wanted"),
+        (lambda h, t: h["metrics"].update(x=nested(190)), "digest does not match"),
+        (lambda h, t: h["metrics"].update(x=nested(300)), "not JSON"),
+        (lambda h, t: h["metrics"].update(x="\ud800"), "not JSON"),
+        (lambda h, t: h["labels"].__setitem__(0, "\ud800"), "not JSON"),
     ],
 )
 def test_a_changed_header_or_tensor_is_refused_by_name(saved, change, message):
