@@ -1,6 +1,5 @@
 """The models being served: one sub-folder a model, each loaded once, the bad ones refused by name."""
 
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -9,16 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from latent.estimators import ESTIMATORS
-from latent.nn import checkpoint
+from latent.nn import checkpoint, shared_words
 from latent.nn.checkpoint import Classifier
 from latent.nn.pair_classifier import PairClassifier
 from server import writing
 from server.predictor import Item, NoTreeError, Prediction, predict
 from server.schemas import STRUCTURE_NAMES, About, InputKind, Limits, ModelEntry, Parameters, Refused
 from server.sharing import Contents
+from server.watching import Files, Held
 
 CHECKPOINT = "model.safetensors"
 CARD = "card.json"
@@ -56,7 +56,8 @@ class Registry:
         self.device = device
         self.refused: dict[str, str] = {}
         self._models: dict[str, Model] = {}
-        self._seen: dict[str, tuple[int, ...]] = {}
+        self._seen: dict[str, Held] = {}
+        self._files = Files()
         self._contents = Contents()
         self._loading = threading.Lock()
 
@@ -71,12 +72,16 @@ class Registry:
         return self._models.get(id_)
 
     def folders(self) -> list[str]:
-        """Return the names of the sub-folders that hold a checkpoint."""
-        return sorted(path.parent.name for path in self.folder.glob(f"*/{CHECKPOINT}"))
+        """Return the names of the sub-folders that hold a checkpoint, but for that of shared words."""
+        found = {path.parent.name for path in self.folder.glob(f"*/{CHECKPOINT}")}
+        return sorted(found - {shared_words.FOLDER})
 
     def changed(self) -> list[str]:
-        """Return the ids of the sub-folders whose files are new, or other than when they were read."""
-        return [id_ for id_ in self.folders() if self._seen.get(id_) != _stamp(self.folder / id_)]
+        """Return the ids of the sub-folders whose files are new, or hold other than when they were loaded."""
+        return [id_ for id_ in self.folders() if self._seen.get(id_) != self._held(id_)]
+
+    def _held(self, id_: str) -> Held:
+        return self._files.of(self.folder / id_ / CHECKPOINT, self.folder / id_ / CARD)
 
     def load(self, id_: str) -> Model:
         """Read a model from its folder and serve it; on an error whatever was served before stays.
@@ -86,8 +91,10 @@ class Registry:
         """
         if not MODEL_ID.fullmatch(id_):
             raise ModelError("a model's id must be letters, digits, '.', '_' and '-', at most 100")
+        if id_ == shared_words.FOLDER:
+            raise ModelError(f"{id_}: no model, but what models share")
         with self._loading:
-            self._seen[id_] = _stamp(self.folder / id_)
+            self._seen[id_] = self._held(id_)
             try:
                 model = _read(self.folder, id_, self.limits, self.device)
             except ModelError as error:
@@ -108,12 +115,6 @@ class Registry:
         return [Refused(id=id_, detail=detail) for id_, detail in sorted(self.refused.items())]
 
 
-def _stamp(folder: Path) -> tuple[int, ...]:
-    """Return what changes when a model's files do, without reading them."""
-    stats = [path.stat() for path in (folder / CHECKPOINT, folder / CARD) if path.exists()]
-    return tuple(number for stat in stats for number in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
-
-
 def _read(folder: Path, id_: str, limits: Limits, device: str) -> Model:
     path = (folder / id_ / CHECKPOINT).resolve()
     if not path.is_relative_to(folder.resolve()):
@@ -129,14 +130,14 @@ def _load(path: Path, device: str, name: str) -> checkpoint.Checkpoint:
         return checkpoint.load(path, device)
     except checkpoint.CheckpointError as error:
         # Clients see this: the name of the file, not where it lies on this machine.
-        raise ModelError(str(error).replace(str(path), name)) from error
+        raise ModelError(str(error).replace(str(path), name).replace(f"{path.parent.parent}/", "")) from error
 
 
 def _card(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = from_json(path.read_bytes())
     except ValueError as error:
         raise ModelError(f"{path.parent.name}/{CARD}: not JSON ({error})") from error
     if not isinstance(card, dict):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Literal
 
 import torch
@@ -51,11 +50,17 @@ class Service:
     def _refresh(self) -> None:
         """Load what is new or changed in the models' folder."""
         try:
-            for id_ in self.registry.changed():
-                with suppress(ModelError):  # logged, and told by /readyz
-                    self.load(id_)
+            changed = self.registry.changed()
         except Exception:
             log.exception("looking for changed models failed; it will be tried again")
+            return
+        for id_ in changed:
+            try:
+                self.load(id_)
+            except ModelError:  # logged, and told by /readyz
+                continue
+            except Exception:
+                log.exception("loading a model failed", extra={"model": id_})
 
     def load(self, id_: str) -> Model:
         """Read a model and serve it; what was served under its id stays where that fails."""

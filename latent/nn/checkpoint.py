@@ -166,6 +166,19 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Ch
     return Checkpoint(classifier.requires_grad_().to(device).eval(), header, revision)
 
 
+def shared_file(path: str | os.PathLike[str]) -> Path | None:
+    """Return the file of words that a checkpoint shares with others, there or not; None for one of its own.
+
+    A file that is no checkpoint shares nothing.
+    """
+    try:
+        with opened(Path(path)) as file:
+            digest = _header(file).shared
+    except CheckpointError:
+        return None
+    return None if digest is None else shared_words.file_in(shared_words.folder_beside(Path(path)), digest)
+
+
 def _kind(classifier: Classifier) -> str:
     return next(name for name, kind in CLASSIFIERS.items() if type(classifier) is kind)
 

@@ -40,6 +40,11 @@ def folder_beside(checkpoint: Path) -> Path:
     return checkpoint.resolve().parent.parent / FOLDER
 
 
+def file_in(folder: Path, digest: str) -> Path:
+    """Return where the shared words with this SHA-256 lie, if they do."""
+    return folder / f"{digest}.safetensors"
+
+
 def read(folder: Path, digest: str) -> SharedWords:
     """Read the shared words whose file has this SHA-256.
 
@@ -50,7 +55,7 @@ def read(folder: Path, digest: str) -> SharedWords:
     Raises:
         CheckpointError: if there is no such file, or it holds something else.
     """
-    path = folder / f"{digest}.safetensors"
+    path = file_in(folder, digest)
     if not path.is_file():
         raise refusal(path, f"missing: a model shares these words; copy {FOLDER}/{path.name} too")
     with opened(path) as file:
@@ -105,7 +110,7 @@ def find_or_put(folder: Path, words: Sequence[str], vectors: Tensor) -> SharedWo
             return nearest
     content = content_of({_VECTORS: vectors}, {METADATA_KEY: json.dumps(list(words), ensure_ascii=False)})
     digest = hashlib.sha256(content).hexdigest()
-    put(folder / f"{digest}.safetensors", content)
+    put(file_in(folder, digest), content)
     return SharedWords(tuple(words), vectors, digest)
 
 

@@ -73,12 +73,12 @@ def test_the_table_and_the_words_are_stored_once(tmp_path):
 
 
 def test_minus_zero_and_numbers_that_are_none_are_kept(tmp_path):
-    write(tmp_path, "first")
     classifier = classifier_of()
-    with torch.no_grad():
-        classifier.encoder.embedding.weight[3, 0] = float("nan")
-        classifier.encoder.embedding.weight[0] = -0.0
-    path = save(tmp_path / "second" / "model.safetensors", classifier, **ABOUT, share=True)
+    for name, zero in (("first", 0.0), ("second", -0.0)):
+        with torch.no_grad():
+            classifier.encoder.embedding.weight[3, 0] = float("nan")
+            classifier.encoder.embedding.weight[0] = zero
+        path = save(tmp_path / name / "model.safetensors", classifier, **ABOUT, share=True)
     table = load(path).classifier.encoder.embedding.weight
     assert table[3, 0].isnan()
     assert table[0].signbit().all()
