@@ -15,27 +15,37 @@ from latent.kernels import TreeKernels, tree_kernels
 
 
 class Operator:
-    """A function on tensors that is a torch operator where somebody watches: autograd, a compiler, a tensor
-    mode.
+    """A function on tensors that is a torch operator where somebody watches: a compiler, a tensor mode.
 
-    Otherwise it is called as it is, which saves what an operator's call costs: more than a short MAP.
+    Otherwise it is called as it is, or as a plain node of autograd, which saves what an operator's call
+    costs: more than a short MAP.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.operator = custom_op(f"understory::{function.__name__}", mutates_args=())(function)
+        self.node: Callable[..., Any] = self.operator
+
+    def register_autograd(self, backward: Callable[..., Any], setup_context: Callable[..., Any]) -> None:
+        """Say how to differentiate it: see `torch.library.register_autograd`."""
+        self.operator.register_autograd(backward, setup_context=setup_context)
+
+        def forward(ctx: Any, *inputs: Any) -> Any:
+            output = self.function(*inputs)
+            setup_context(ctx, inputs, output)
+            return output
+
+        methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+        self.node = type(self.function.__name__, (torch.autograd.Function,), methods).apply  # type: ignore[attr-defined]
 
     def __call__(self, structure: str, *arguments: Any) -> Any:
         """Call it on the tensors of a structure."""
-        if torch.compiler.is_compiling() or any(map(_watched, arguments)):
+        tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+        if torch.compiler.is_compiling() or any(type(tensor) not in PLAIN for tensor in tensors):
             return self.operator(structure, *arguments)
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            return self.node(structure, *arguments)
         return self.function(structure, *arguments)
-
-
-def _watched(argument: Any) -> bool:
-    if not isinstance(argument, Tensor):
-        return False
-    return type(argument) not in PLAIN or (argument.requires_grad and torch.is_grad_enabled())
 
 
 PLAIN = (Tensor, torch.nn.Parameter)
@@ -156,7 +166,7 @@ def _marginals_backward(
     return None, gradient, None, None
 
 
-tree_marginals.operator.register_autograd(_marginals_backward, setup_context=_keep_marginals)
+tree_marginals.register_autograd(_marginals_backward, _keep_marginals)
 
 
 def _keep_support(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -174,4 +184,4 @@ def _sparsemap_backward(ctx: Any, gradient: Tensor | None, *unused: Any) -> tupl
     return None, through, None, None, None, None
 
 
-tree_sparsemap.operator.register_autograd(_sparsemap_backward, setup_context=_keep_support)
+tree_sparsemap.register_autograd(_sparsemap_backward, _keep_support)
