@@ -257,6 +257,26 @@ def test_derivatives_of_both_orders(kind: str, single_root: bool) -> None:
     assert gradgradcheck(log_partition, free, atol=2e-5)
 
 
+@ROOTS
+def test_single_precision_up_to_weights_that_it_cannot_bear(single_root: bool) -> None:
+    """Ways out of cycles within cycles, e^-30 to e^-120: what underflows decides here and there."""
+    n, tree, trees = 4, NonProjectiveTree(single_root=single_root), matrices(4, single_root)
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.randint(5, (20000, n + 1, n + 1), generator=generator)
+    scores = torch.tensor([0.0, 30.0, -30.0, 60.0, -60.0])[chosen]
+    scores += torch.randn(scores.shape, generator=generator)
+    direction = torch.randn(scores.shape, generator=generator)
+    leaf = scores.clone().requires_grad_()
+    marginals = tree.marginals(leaf)
+    (slope,) = torch.autograd.grad(marginals, leaf, direction)
+    flat = trees.flatten(1)
+    p = (scores.double().flatten(1) @ flat.T).softmax(1)
+    along = direction.double().flatten(1) @ flat.T
+    along -= (p * along).sum(1, keepdim=True)
+    torch.testing.assert_close(marginals.double().flatten(1), p @ flat, atol=3e-6, rtol=0)
+    torch.testing.assert_close(slope.double().flatten(1), (p * along) @ flat, atol=1e-5, rtol=0)
+
+
 def test_long_sentences_with_confident_scores() -> None:
     """Where a random walk would never end and a determinant in floating point has lost all digits."""
     tree, scores = NonProjectiveTree(single_root=True), random_scores(9, 2, 60, scale=50.0)

@@ -23,6 +23,12 @@ from latent.kernels.cpu.matrix_tree import stride_of
 
 
 @compiled
+def _matrix(table, n):  # type: ignore[no-untyped-def]
+    S = stride_of(n)
+    return table[: (n + 1) * S].reshape(n + 1, S)
+
+
+@compiled
 def _times_exp(factor, x):  # type: ignore[no-untyped-def]
     return 0.0 if factor == 0.0 else factor * exp(x)
 
@@ -30,8 +36,7 @@ def _times_exp(factor, x):  # type: ignore[no-untyped-def]
 @compiled
 def log_eliminate(n, single_root, e, de):  # type: ignore[no-untyped-def]
     """`matrix_tree.eliminate` on e = log w, log p, log D, with the tangents de of these logarithms."""
-    shape = (n + 1, stride_of(n))
-    w, dw, p, dp = e.w.reshape(shape), de.w.reshape(shape), e.p.reshape(shape), de.p.reshape(shape)
+    w, dw, p, dp = (_matrix(e.w, n), _matrix(de.w, n), _matrix(e.p, n), _matrix(de.p, n))
     log_z = 0.0
     for v in range(n, 0, -1):
         first = 1 if single_root and v > 1 else 0
@@ -59,9 +64,8 @@ def log_eliminate(n, single_root, e, de):  # type: ignore[no-untyped-def]
 @compiled
 def log_adjoint(n, single_root, e, de, b, db):  # type: ignore[no-untyped-def]
     """Set b = log ∂ log Z / ∂w, -inf where that is zero, and its tangent, from what `log_eliminate` left."""
-    shape = (n + 1, stride_of(n))
-    w, dw, lp, dlp = e.w.reshape(shape), de.w.reshape(shape), e.p.reshape(shape), de.p.reshape(shape)
-    b, db = b.reshape(shape), db.reshape(shape)
+    w, dw, lp, dlp = (_matrix(e.w, n), _matrix(de.w, n), _matrix(e.p, n), _matrix(de.p, n))
+    b, db = _matrix(b, n), _matrix(db, n)
     b[:] = -inf
     db[:] = 0.0
     used, dused = np.empty(n + 1), np.empty(n + 1)

@@ -28,7 +28,7 @@ SHORT = 24
 
 @compiled
 def map_block(scores, lengths, single_root, z, status, start, step):  # type: ignore[no-untyped-def]
-    """Write the arcs of each sentence's best tree into z, which starts as zeros."""
+    """Write the arcs of each sentence's best tree into z."""
     words, lanes = scores.shape[1] - 1, lanes_of(scores)
     heads, group = np.empty((lanes, words), np.int64), np.empty(lanes, np.int64)
     short = min(words, SHORT)
@@ -46,6 +46,7 @@ def map_block(scores, lengths, single_root, z, status, start, step):  # type: ig
             best_trees(scores, lengths, group[:count], single_root, heads, together)
         for lane in range(count):
             mine = group[lane]
+            z[mine] = 0
             if total[lane] == -np.inf:
                 status[mine] = NO_TREE
                 continue
@@ -62,6 +63,9 @@ def _sums(  # type: ignore[no-untyped-def]
     b = start
     while b < lengths.size:
         count, b = next_group(lengths, status, b, step, SHORT, group)
+        if out.size:
+            for mine in group[:count]:
+                out[mine] = 0
         for attempt in range(2):
             if count == 0:
                 break

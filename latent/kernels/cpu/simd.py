@@ -58,6 +58,13 @@ class _Vectors:
     def constant(self, value: float) -> Any:
         return ir.Constant(self.type, [value] * self.lanes)
 
+    def everywhere(self, number: Any, vector: Any = None) -> Any:
+        """A vector (by default of this type) with the number in each lane."""
+        undefined = ir.Constant(vector or self.type, ir.Undefined)
+        one = self.builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+        first = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, undefined, first)
+
     def data(self, array_type: Any, array: Any) -> Any:
         return self.context.make_array(array_type)(self.context, self.builder, array).data
 
@@ -185,11 +192,7 @@ def _fill_lanes(typingctx: Any, A: Any, o: Any, number: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         v = _Vectors(context, builder, signature.args[0].dtype)
-        one = builder.insert_element(
-            ir.Constant(v.type, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0)
-        )
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), v.lanes), [0] * v.lanes)
-        v.store(builder.shuffle_vector(one, one, everywhere), v.data(signature.args[0], args[0]), args[1])
+        v.store(v.everywhere(args[2]), v.data(signature.args[0], args[0]), args[1])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -216,36 +219,41 @@ copy_lanes: Any = intrinsic(_copy_lanes)
 """copy_lanes(A, a, out, o): copy the vector at A[a:] to out[o:]."""
 
 
-def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
-    """Replace the 8 doubles at A[o:] by their exponentials: 0 below -708, -inf included, inf above 709.
+LOG2_PARTS = {8: (6.93147180369123816490e-01, 1.90821492927058770002e-10), 4: (0.693359375, -2.12194440e-4)}
+"""log 2 in two parts by the bytes of a number, the first with so few bits that k times it is exact."""
 
-    exp(x) = 2^k exp(r) with r = x - k log 2, |r| <= log(2)/2, and a Taylor polynomial of degree 13 for
-    exp(r).
+
+def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
+    """Replace the vector at A[o:] by its exponentials: 0 below -708, -inf included, inf above 709.
+
+    In single precision the bounds are -87 and 88. exp(x) = 2^k exp(r) with r = x - k log 2, |r| <= log(2)/2,
+    and a Taylor polynomial of degree 13 (7) for exp(r).
     """
     signature = types.void(A, types.intp)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        v = _Vectors(context, builder, types.float64)
+        v = _Vectors(context, builder, signature.args[0].dtype)
+        lowest, highest, degree = (-87.0, 88.0, 7) if v.align == 4 else (-708.0, 709.0, 13)
         data = v.data(signature.args[0], args[0])
         given = v.load(data, args[1])
-        tiny = builder.fcmp_ordered("<", given, v.constant(-708.0))
-        huge = builder.fcmp_ordered(">", given, v.constant(709.0))
+        tiny = builder.fcmp_ordered("<", given, v.constant(lowest))
+        huge = builder.fcmp_ordered(">", given, v.constant(highest))
         x = builder.select(builder.or_(tiny, huge), v.constant(0.0), given)
         rint = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(v.type, [v.type]), f"llvm.rint.v{v.lanes}f64"
+            builder.module, ir.FunctionType(v.type, [v.type]), f"llvm.rint.v{v.lanes}f{8 * v.align}"
         )
         k = builder.call(rint, [builder.fmul(x, v.constant(1.0 / math.log(2.0)))])
-        # log 2 in two parts, the first with few bits, so that k · high is exact.
-        high, low = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+        high, low = LOG2_PARTS[v.align]
         r = builder.fsub(x, builder.fmul(k, v.constant(high), flags=_FMA), flags=_FMA)
         r = builder.fsub(r, builder.fmul(k, v.constant(low), flags=_FMA), flags=_FMA)
-        poly = v.constant(1.0 / math.factorial(13))
-        for degree in range(12, -1, -1):
-            poly = v.add_product(v.constant(1.0 / math.factorial(degree)), poly, r)
-        integers = ir.VectorType(ir.IntType(64), v.lanes)
-        exponent = builder.add(builder.fptosi(k, integers), ir.Constant(integers, [1023] * v.lanes))
-        power = builder.bitcast(builder.shl(exponent, ir.Constant(integers, [52] * v.lanes)), v.type)
-        result = builder.select(huge, v.constant(math.inf), builder.fmul(poly, power))
+        poly = v.constant(1.0 / math.factorial(degree))
+        for power in range(degree - 1, -1, -1):
+            poly = v.add_product(v.constant(1.0 / math.factorial(power)), poly, r)
+        bias, mantissa = (127, 23) if v.align == 4 else (1023, 52)
+        integers = ir.VectorType(ir.IntType(8 * v.align), v.lanes)
+        exponent = builder.add(builder.fptosi(k, integers), ir.Constant(integers, [bias] * v.lanes))
+        scale = builder.bitcast(builder.shl(exponent, ir.Constant(integers, [mantissa] * v.lanes)), v.type)
+        result = builder.select(huge, v.constant(math.inf), builder.fmul(poly, scale))
         v.store(builder.select(tiny, v.constant(0.0), result), data, args[1])
         return context.get_dummy_value()
 
@@ -253,4 +261,4 @@ def _exp_lanes(typingctx: Any, A: Any, o: Any) -> Any:
 
 
 exp_lanes: Any = intrinsic(_exp_lanes)
-"""exp_lanes(A, o): replace the 8 doubles at A[o:] by their exponentials."""
+"""exp_lanes(A, o): replace the vector at A[o:] by its exponentials."""

@@ -21,40 +21,32 @@ from __future__ import annotations
 
 import numpy as np
 
+from latent.kernels.cpu.arc_weights import word_at
 from latent.kernels.cpu.jit import compiled
-from latent.kernels.cpu.matrix_tree import eliminate, elimination_in, stride_of, table_size
+from latent.kernels.cpu.matrix_tree import eliminate, stride_of
 from latent.kernels.cpu.matrix_tree_log import log_eliminate
-from latent.kernels.cpu.tree_sums import load_logarithms, load_weights, sums_scratch
+from latent.kernels.cpu.tree_sums import load_logarithms, load_weights
 
 DIRECT = 0
 
 
 @compiled
-def sampling_scratch(n):  # type: ignore[no-untyped-def]
-    """How many doubles `sample_tree` works on for n words."""
-    return sums_scratch(n)
-
-
-@compiled
-def sample_tree(scores, n, single_root, seed, heads, memory):  # type: ignore[no-untyped-def]
+def sample_tree(scores, n, single_root, seed, heads, sums):  # type: ignore[no-untyped-def]
     """Draw heads[:n] from the Gibbs distribution, with randomness from the seed; False: no tree."""
-    e, rest = elimination_in(memory, n)
-    w, rest = rest[: table_size(n)], rest[table_size(n) :]
-    order = np.empty(n + 1, np.int64)
-    load_weights(scores, n, single_root, order, e, w)
+    w, e, de = sums.w, sums.e, sums.de
+    _, last = load_weights(scores, n, single_root, e, w)
     logarithms = not np.isfinite(eliminate(n, single_root, e))
     if logarithms:
-        de, rest = elimination_in(rest, n)
-        if load_logarithms(scores, n, single_root, order, w) == -np.inf:
+        shift, last = load_logarithms(scores, n, single_root, e, w)
+        if shift == -np.inf:
             return False
-        e.w[:] = w
         de.w[:] = 0.0
         log_eliminate(n, single_root, e, de)
     state = np.array([np.uint64(seed)])
     drawn = np.empty(n + 1, np.int64)
     _uneliminate(n, single_root, w, e, logarithms, state, drawn)
     for j in range(1, n + 1):
-        heads[order[j] - 1] = order[drawn[j]]
+        heads[word_at(j, last) - 1] = word_at(drawn[j], last)
     return True
 
 

@@ -30,7 +30,7 @@ class CpuTrees(TreeKernels):
     def map(self, scores: Tensor, lengths: Tensor, single_root: bool) -> Tensor:
         """See `TreeKernels.map`."""
         s, n, status = _arrays(scores, lengths)
-        z = np.zeros_like(s)
+        z = np.empty_like(s)
         _run(self.loops.map_block, (s, n, single_root, z, status), s, 0.2)
         self._check("map", status, scores, lengths)
         return _tensor(z, scores)
@@ -47,7 +47,7 @@ class CpuTrees(TreeKernels):
         self, scores: Tensor, lengths: Tensor, single_root: bool, operation: str, shape: tuple[int, ...]
     ) -> tuple[Tensor, Tensor]:
         s, n, status = _arrays(scores, lengths)
-        mu, log_z = np.zeros(shape, s.dtype), np.empty(len(s))
+        mu, log_z = np.empty(shape, s.dtype), np.empty(len(s))
         _run(self.loops.sums_block, (s, n, single_root, log_z, mu, status), s, 0.5)
         self._do_hard(s, n, single_root, np.empty((0, 0, 0)), log_z, mu, status)
         self._check(operation, status, scores, lengths)
@@ -57,7 +57,7 @@ class CpuTrees(TreeKernels):
         """See `TreeKernels.marginals_vjp`."""
         s, n, status = _arrays(scores, lengths)
         g = _arrays(gradient.to(scores.dtype), lengths)[0]
-        out = np.zeros_like(s)
+        out = np.empty_like(s)
         _run(self.loops.derivative_block, (s, n, single_root, g, out, status), s, 1.5)
         self._do_hard(s, n, single_root, g, np.empty(len(s)), out, status)
         return _tensor(out, scores)
