@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,10 @@ SETTINGS = {
 """Trials stay in the current folder; nothing is reported to Ray's makers; no tables between our lines."""
 OBJECT_STORE = 100 << 20
 """Bytes of Ray's shared memory on this machine; trials read their data themselves and share nothing."""
+
+
+MACHINE_TIMEOUT = 120
+"""Seconds that a machine of a cluster may take to start a process and import this package."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class OnRay:
         if self._ray is None:
             _connect(ray, self.resources)
             self._ray = ray
+            if self.resources.address:
+                _check_machines(ray, ledger.folder)
         threads = max(1, int(self.resources.cpus))
         train = tune.with_parameters(_train, trials=list(trials), ledger=ledger, threads=threads)
         results = tune.Tuner(
@@ -96,6 +103,11 @@ def _import_ray() -> tuple[Any, Any]:
 
 def _connect(ray: Any, resources: Resources) -> None:
     local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    if (resources.address or "").startswith("ray://"):
+        raise UserError(
+            f"sweep: {resources.address} is for a client outside the cluster, which cannot keep the ledger; "
+            f"start the sweep on a machine of the cluster, with --address auto"
+        )
     try:
         ray.init(
             address=resources.address or "local",
@@ -103,8 +115,9 @@ def _connect(ray: Any, resources: Resources) -> None:
             logging_level="error",
             **({} if resources.address else local),
         )
-    except (ConnectionError, ValueError) as error:
-        raise UserError(f"sweep: no Ray cluster answers at {resources.address}: {error}") from error
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        where = resources.address or "this machine"
+        raise UserError(f"sweep: no Ray cluster lets us in at {where}: {error}") from error
     wanted = {"CPU": resources.cpus, "GPU": resources.gpus}
     there = ray.cluster_resources()
     short = [name for name, amount in wanted.items() if there.get(name, 0.0) < amount]
@@ -112,6 +125,49 @@ def _connect(ray: Any, resources: Resources) -> None:
         name = short[0]
         ray.shutdown()
         raise UserError(f"sweep: a trial wants {wanted[name]:g} {name}s; Ray has {there.get(name, 0.0):g}")
+
+
+def _check_machines(ray: Any, folder: Path) -> None:
+    """Let every machine of a cluster import this package, and see a file that was just written here.
+
+    Raises:
+        UserError: naming the first machine that cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / f".seen-from-all-machines-{os.getpid()}"
+    mark.touch()
+    try:
+        looks = {}
+        for machine in (node for node in ray.nodes() if node["Alive"]):
+            there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                machine["NodeID"], soft=False
+            )
+            look = ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(_sees)
+            looks[look.remote(mark)] = machine["NodeManagerAddress"]
+        for answer, name in looks.items():
+            if not _answer(ray, answer, name):
+                raise UserError(
+                    f"sweep: {name} does not see {folder}; --work must be on a file system that all machines "
+                    f"of the cluster share"
+                )
+    finally:
+        mark.unlink()
+
+
+def _answer(ray: Any, answer: Any, machine: str) -> bool:
+    try:
+        return bool(ray.get(answer, timeout=MACHINE_TIMEOUT))
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(
+            f"sweep: {machine} cannot run trials: {reason}; every machine of the cluster needs the same "
+            f"Python with the same understory in it"
+        ) from error
+
+
+def _sees(path: Path) -> bool:
+    """Tell whether this machine, which could import this module, sees a file."""
+    return path.is_file()
 
 
 def _train(config: dict[str, int], *, trials: list[Trial], ledger: Ledger, threads: int) -> None:

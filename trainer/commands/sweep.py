@@ -34,7 +34,8 @@ class SweepOptions:
     seeds: tuple[int, ...] = (0,)
     """One run of each configuration for each seed; the mean over them decides."""
     address: str | None = None
-    """A Ray cluster to run on (`auto`, or ray://HOST:PORT); by default this machine."""
+    """A Ray cluster to run on, from one of its machines (`auto`, or HOST:PORT); by default this machine
+    alone."""
     cpus: float = 1
     """Processors for each trial; as many trials run at once as there is room for."""
     gpus: float = 0
