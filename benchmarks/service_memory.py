@@ -1,8 +1,8 @@
 """Whether the service's memory stays flat: `python benchmarks/service_memory.py`, 50,000 requests by default.
 
-A real server, all bundled models of sentences, real clients on sockets, inputs of up to 120 words, and every
-kind of structure. It prints the resident memory as it goes, and ends with status 1 where that grew by more
-than 5 % after the warm-up. It times nothing, so a busy machine does no harm.
+A real server, all bundled models, of sentences and of pairs, real clients on sockets, inputs of up to 120
+words, and every kind of structure. It prints the resident memory as it goes, and ends with status 1 where
+that grew by more than 5 % after the warm-up. It times nothing, so a busy machine does no harm.
 """
 
 import argparse
@@ -14,18 +14,27 @@ from pathlib import Path
 
 from service import ROOT, hammer, resident, sentences, serving
 
+from latent.nn.checkpoint import read_header
+
 STRUCTURES = [["map"], ["marginals"], [], ["map", "marginals", "sparsemap"]]
 
 
-def requests(models: list[str], data: Path | None) -> list[bytes]:
-    """Bodies of all kinds: one in forty is long, the others are SST's sentences or as long as those."""
-    texts = sentences(data)
+def requests(models: dict[str, str], data: Path | None) -> list[bytes]:
+    """Bodies of all kinds: one in forty is long, the others are SST's sentences or as long as those.
+
+    Args:
+        models: what each takes, "sentence" or "pair", by its id.
+        data: the folder of data sets.
+    """
+    texts, ids = sentences(data), list(models)
     long = " ".join(" ".join(texts).split()[:120])
     bodies = []
     for i, text in enumerate(texts):
+        id_, text = ids[i % len(ids)], long if i % 41 == 0 else text
+        one = {"premise": text, "hypothesis": texts[i - 1]} if models[id_] == "pair" else text
         trees = {"return": STRUCTURES[i // 7 % len(STRUCTURES)]}
-        body = {"inputs": [long if i % 80 == 0 else text], "parameters": {"trees": trees}}
-        bodies.append(json.dumps({"model": models[i % len(models)], **body}).encode())
+        body = {"model": id_, "inputs": [one], "parameters": {"trees": trees}}
+        bodies.append(json.dumps(body).encode())
     return bodies
 
 
@@ -37,9 +46,10 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--data", type=Path, help="folder of data sets; without it, made-up sentences")
     asked = parser.parse_args()
-    names = sorted(path.parent.name for path in asked.models.glob("sst-*/model.safetensors"))
-    bodies = requests(names, asked.data)
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, models {', '.join(names)}", flush=True)
+    files = sorted(asked.models.glob("*/model.safetensors"))
+    models = {path.parent.name: read_header(path).kind for path in files}
+    bodies = requests(models, asked.data)
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, models {', '.join(models)}", flush=True)
     curve: list[tuple[int, float]] = []
     statuses: dict[int, int] = {}
     settings = {"UNDERSTORY_MODELS": str(asked.models), "UNDERSTORY_MAX_QUEUE": "100000"}
