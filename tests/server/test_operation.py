@@ -1,6 +1,7 @@
 """What operators meet: refused checkpoints, loading and unloading, keys, headers, numbers, limits in time."""
 
 import gc
+import json
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ from served import running, settings_for, write_model
 
 from server import batcher, infer
 from server.app import create_app
+from server.logs import JsonFormatter
 from server.registry import ModelError, Registry
 
 KEY, ADMIN = "a key of some length", "the key of the admin"
@@ -92,7 +94,12 @@ def test_models_are_loaded_and_unloaded_with_the_admin_key_only(own_models: Path
         after = client.post("/v1/models/sst-spigot/load", headers=admin).json()["revision"]
         assert before != after
         (own_models / "sst-spigot" / "model.safetensors").write_bytes(b"bad")
+        outcome = "understory_model_loads_total[('model', 'sst-spigot'), ('outcome', '{}')]".format
+        loads = numbers(client)
+        assert loads[outcome("loaded")] == 3  # at the start, and twice since
         refused = client.post("/v1/models/sst-spigot/load", headers=admin)
+        assert numbers(client)[outcome("refused")] == 1
+        assert numbers(client)[outcome("loaded")] == 3
         assert (refused.status_code, refused.json()["code"]) == (422, "model_refused")
         assert client.post("/v1/predict", json=ASK).json()["model"]["revision"] == after
         for id_ in ("sst-x", "..", "%2e%2e%2fmodels", "sst-none%2f..%2fsst-none"):
@@ -189,6 +196,51 @@ def test_an_unexpected_error_shows_no_trace(
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "secret" not in answer.text
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_the_log_tells_of_each_request_and_of_its_text_only_if_asked(
+    model_folder: Path, caplog: pytest.LogCaptureFixture, asked_for: bool
+) -> None:
+    secret = "zyzzyva"
+    bodies = [
+        {"model": "sst-spigot", "inputs": [f"A {secret} film."]},
+        {"model": "sst-spigot", "inputs": [{"tokens": [secret, " "]}]},
+        {"model": "sst-spigot", "inputs": [f"{secret} " * 300]},
+        {"model": "sst-spigot", "inputs": [secret], secret: secret},
+    ]
+
+    def lines() -> list[dict]:
+        records = [record for record in caplog.records if record.name == "understory"]
+        return [json.loads(JsonFormatter().format(record)) for record in records]
+
+    with (
+        caplog.at_level("DEBUG", logger="understory"),
+        running(create_app(settings_for(model_folder, log_text=asked_for))) as client,
+    ):
+        for number, body in enumerate(bodies):
+            answer = client.post("/v1/predict", json=body, headers={"x-request-id": f"request-{number}"})
+            assert answer.status_code == (422 if number else 200)
+        wanted = {f"request-{number}" for number in range(len(bodies))}
+        wait_until(lambda: wanted <= {line.get("request_id") for line in lines()})
+    told = {line["request_id"]: line["status"] for line in lines() if line.get("request_id") in wanted}
+    assert told == {"request-0": 200, "request-1": 422, "request-2": 422, "request-3": 422}
+    assert (secret in json.dumps(lines())) == asked_for
+
+
+def test_a_comparison_of_too_many_models_is_refused(model_folder: Path) -> None:
+    with running(create_app(settings_for(model_folder, max_models=3))) as client:
+        body = {"models": ["sst-none", "sst-marginals", "sst-sparsemap", "sst-spigot"], "inputs": ["a"]}
+        answer = client.post("/v1/compare", json=body)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/models")
+        assert client.post("/v1/compare", json={**body, "models": body["models"][1:]}).status_code == 200
+
+
+def test_limits_are_told_with_every_model(client: httpx.Client, model_folder: Path) -> None:
+    limits = settings_for(model_folder).limits().model_dump()
+    assert {*limits} >= {"max_words", "max_inputs", "max_body_bytes", "max_models", "max_trees", "max_queue"}
+    for model in client.get("/v1/models").json()["data"]:
+        assert model["limits"] == limits
 
 
 def numbers(client: httpx.Client) -> dict[str, float]:
