@@ -84,6 +84,7 @@ def _untrained(
             hyperparameters=options.hyperparameters(),
             structure=options.structure,
             embedding_size=size,
+            distances=options.distances,
             **{name: value for name, value in chosen.items() if value is not None},
         )
         classifier: Classifier = kind(config, vocabulary, labels)

@@ -18,6 +18,9 @@ class ModelOptions:
     """The estimator's hyperparameters, as NAME=VALUE: --set step_size=0.1 steps=2."""
     structure: str = "projective"
     """The latent structure."""
+    distances: int = 0
+    """Let the score of an arc depend on how many words apart its ends are, up to so many; 0: as in the paper,
+    where the score sees the two words' states only."""
     hidden_size: int | None = None
     """Size of a word's state; by default 100 for sentences (both directions of the LSTM together) and 200 for
     pairs."""

@@ -24,9 +24,14 @@ class ArcScorer(nn.Module):
     broadcast sum. On a CPU that sum, the tanh and the product with v are one pass over the true arcs, which
     stores nothing of size n² · hidden_size. Source: understanding-spigot, Eq. 23.
 
+    States that know no order, such as plain embeddings, leave the scores without any. With ``distances`` = D
+    the score of an arc between words has one more term, :math:`d_{j-i}`, learned for each j - i from -D to D;
+    what is further is taken for D away.
+
     Args:
         state_size: size of a word's state.
         hidden_size: size of the layer inside the tanh.
+        distances: D, or 0 for the formula as it stands.
 
     Shapes: states ``(batch, n+1, state_size)`` and lengths ``(batch,)`` to scores ``(batch, n+1, n+1)``,
     indexed ``[b, head, modifier]``; zeros in column 0, on the diagonal and at padding.
@@ -35,18 +40,30 @@ class ArcScorer(nn.Module):
     O(batch · n² · hidden_size) elsewhere.
     """
 
-    def __init__(self, state_size: int, hidden_size: int) -> None:
+    def __init__(self, state_size: int, hidden_size: int, distances: int = 0) -> None:
         super().__init__()
         self.ends = nn.Linear(state_size, 2 * hidden_size)
         self.weight = nn.Parameter(torch.empty(hidden_size))
         nn.init.uniform_(self.weight, -(hidden_size**-0.5), hidden_size**-0.5)
+        self.distance = nn.Parameter(torch.zeros(2 * distances + 1)) if distances else None
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Return the scores of all arcs."""
         ends = self.ends(states)
-        if ends.device.type == "cpu":
-            return fused_scores(ends, self.weight, lengths)
-        return plain_scores(ends, self.weight, lengths)
+        score = fused_scores if ends.device.type == "cpu" else plain_scores
+        scores = score(ends, self.weight, lengths)
+        if self.distance is not None:
+            scores = scores + distance_scores(self.distance, lengths, scores.shape[-1])
+        return scores
+
+
+def distance_scores(weight: Tensor, lengths: Tensor, nodes: int) -> Tensor:
+    """Score arcs between words by j - i alone: ``weight[D + j - i]``, and zero for all that is no such arc."""
+    furthest = len(weight) // 2
+    places = torch.arange(nodes, device=weight.device)
+    reach = (places - places.unsqueeze(1)).clamp(-furthest, furthest)
+    between_words = arc_mask(lengths, nodes) & (places.unsqueeze(1) > 0)
+    return torch.where(between_words, weight[reach + furthest], 0.0)
 
 
 def plain_scores(ends: Tensor, weight: Tensor, lengths: Tensor) -> Tensor:

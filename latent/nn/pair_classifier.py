@@ -165,7 +165,7 @@ class PairClassifier(nn.Module):
         size = config.hidden_size
         self.encoder = WordEncoder(vocabulary, config.embedding_size, size, config.dropout)
         trees = self.forward_structure is not None
-        self.arc_scorer = ArcScorer(size, size) if trees else None
+        self.arc_scorer = ArcScorer(size, size, config.distances) if trees else None
         self.decoder = AttentionDecoder(2 * size if trees else size, size, len(labels), config.dropout)
 
     @property

@@ -39,6 +39,8 @@ class SentenceConfig(BaseModel):
     """Size of a word's state, both directions of the LSTM together."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of each embedding's entries dropped in training."""
+    distances: int = Field(default=0, ge=0, le=4096)
+    """How far apart two words may be for their arc's score to see it; 0: the score sees no distance."""
 
     @field_validator("estimator")
     @classmethod
@@ -124,7 +126,7 @@ class SentenceClassifier(nn.Module):
         if self.forward_structure is None:
             self.decoder = SumDecoder(config.hidden_size, len(labels))
         else:
-            self.arc_scorer = ArcScorer(config.hidden_size, config.hidden_size)
+            self.arc_scorer = ArcScorer(config.hidden_size, config.hidden_size, config.distances)
             self.decoder = HeadDecoder(config.hidden_size, len(labels))
 
     @property

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from latent.nn.arc_scorer import ArcScorer, fused_scores, plain_scores
+from latent.nn.arc_scorer import ArcScorer, distance_scores, fused_scores, plain_scores
 
 LENGTHS = torch.tensor([5, 1, 3])
 
@@ -79,3 +79,31 @@ def test_threads_agree():
     torch.set_num_threads(before)
     assert torch.equal(results[0][0], results[1][0])
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-4, atol=1e-4)
+
+
+def test_distances_add_one_learned_number_for_each_reach():
+    """Compared with the sum written out arc by arc, also for its gradient."""
+    weight = torch.tensor([5.0, 3.0, 0.5, 2.0, 7.0], requires_grad=True)  # reaches -2 … 2
+    found = distance_scores(weight, LENGTHS, 6)
+    wanted = torch.zeros(3, 6, 6)
+    for b, length in enumerate(LENGTHS.tolist()):
+        for head in range(1, length + 1):
+            for modifier in range(1, length + 1):
+                if head != modifier:
+                    wanted[b, head, modifier] = weight[2 + max(-2, min(2, modifier - head))]
+    torch.testing.assert_close(found, wanted)
+    incoming = torch.randn(3, 6, 6)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, weight, incoming), torch.autograd.grad(wanted, weight, incoming)
+    )
+
+
+def test_a_scorer_with_distances_starts_as_one_without():
+    states = torch.randn(3, 6, 8)
+    torch.manual_seed(3)
+    with_distances = ArcScorer(8, 4, distances=3)
+    torch.manual_seed(3)
+    without = ArcScorer(8, 4)
+    assert torch.equal(with_distances(states, LENGTHS), without(states, LENGTHS))
+    with_distances(states, LENGTHS).sum().backward()
+    assert with_distances.distance.grad.ne(0).sum() == 6  # all reaches but zero
