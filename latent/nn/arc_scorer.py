@@ -58,7 +58,7 @@ class ArcScorer(nn.Module):
 
 
 def distance_scores(weight: Tensor, lengths: Tensor, nodes: int) -> Tensor:
-    """Score arcs between words by j - i alone: ``weight[D + j - i]``, and zero for all that is no such arc."""
+    """Score arcs between words by j - i alone: ``weight[D + j - i]``, and zero all that is no such arc."""
     furthest = len(weight) // 2
     places = torch.arange(nodes, device=weight.device)
     reach = (places - places.unsqueeze(1)).clamp(-furthest, furthest)
