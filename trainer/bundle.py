@@ -130,7 +130,8 @@ def bundle(name: str, data: Path, out: Path, work: Path, console: Console) -> Pa
     vectors = tuple(find_vectors(data, part) for part in recipe.vectors)
     run = _train(recipe, task, work / name, vectors, console)
     checkpoint = load(run.checkpoint)
-    dev, test = (evaluate(checkpoint.classifier, part) for part in (splits.dev, splits.test))
+    classifier = checkpoint.classifier.half().float()  # what will be in the file is judged
+    dev, test = (evaluate(classifier, part) for part in (splits.dev, splits.test))
     folder = out / name
     metrics = {
         "dev_accuracy": dev.accuracy[dev.trained],
@@ -140,10 +141,12 @@ def bundle(name: str, data: Path, out: Path, work: Path, console: Console) -> Pa
     training = {**checkpoint.header.training, "command": recipe.command}
     save(
         folder / "model.safetensors",
-        checkpoint.classifier,
+        classifier,
         metrics=metrics,
         seed=checkpoint.header.seed,
         training=training,
+        share=recipe.model.embeddings == "frozen",
+        half=True,
     )
     card = make_card(name, recipe, load(folder / "model.safetensors"), run, splits, dev, test)
     card["bytes"] = (folder / "model.safetensors").stat().st_size

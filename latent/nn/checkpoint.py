@@ -91,10 +91,12 @@ def save(
     seed: int,
     training: dict[str, Any],
     share: bool = False,
+    half: bool = False,
 ) -> Path:
     """Write a classifier to one file; a file of that name is replaced in one step or not at all.
 
-    Embeddings are rounded to float16. ``metrics`` and ``training`` must be JSON. With ``share`` the words and
+    Embeddings are rounded to float16, with ``half`` all numbers are. ``metrics`` and ``training`` must be
+    JSON. With ``share`` the words and
     their embeddings go to a file in the folder ``shared`` beside the model's folder, and the model's own file
     keeps the rows that differ from it. The first model of a kind makes that file; later ones with the same
     words, and at most a quarter of the rows otherwise, use it. Loading gives the same classifier either way.
@@ -104,7 +106,9 @@ def save(
         ValueError: if ``metrics`` or ``training`` cannot be written as JSON.
     """
     path = Path(path)
-    tensors = {name: _stored(name, tensor) for name, tensor in classifier.state_dict().items()}
+    tensors = {
+        name: _stored(tensor, half or name == EMBEDDING) for name, tensor in classifier.state_dict().items()
+    }
     header = Header(
         kind=_kind(classifier),
         config=classifier.config.model_dump(mode="json"),
@@ -183,9 +187,9 @@ def _kind(classifier: Classifier) -> str:
     return next(name for name, kind in CLASSIFIERS.items() if type(classifier) is kind)
 
 
-def _stored(name: str, tensor: Tensor) -> Tensor:
+def _stored(tensor: Tensor, half: bool) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if name == EMBEDDING else tensor
+    return tensor.half() if half and tensor.is_floating_point() else tensor
 
 
 def _loaded(tensor: Tensor) -> Tensor:

@@ -61,6 +61,16 @@ def test_round_trip(saved):
     assert len(checkpoint.revision) == 64
 
 
+def test_half_precision_of_all_that_is_stored(saved, tmp_path):
+    classifier, path = saved
+    half = save(tmp_path / "half", classifier, metrics=METRICS, seed=7, training={"task": "sst"}, half=True)
+    assert half.stat().st_size < path.stat().st_size
+    found = load(half).classifier
+    for name, tensor in classifier.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], tensor, rtol=2**-11, atol=2**-25)
+    assert found.encoder.embedding.weight.dtype == torch.float32
+
+
 def test_a_loaded_classifier_can_be_trained_on(saved):
     classifier = load(saved[1]).classifier.train()
     classifier.loss(classifier.batch(SENTENCES), torch.tensor([1, 0])).sum().backward()
