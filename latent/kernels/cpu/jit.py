@@ -106,12 +106,17 @@ def loose_leaf(function: Callable[..., Any]) -> Any:
     return _jit(function, ANY_ORDER, **LEAF)
 
 
-@cache
 def announce(module: str) -> None:
-    """Say in one log line that the first call of a kernel module will compile, if nothing of it is cached."""
+    """Say in one log line for all kernel modules that first calls will compile, if nothing of this one is
+    cached."""
     if not any((CACHE / _digest(_SOURCES / f"{module}.py")).rglob("*.nbc")):
-        logger.warning(
-            "compiling CPU kernels into %s: a minute or so, once per machine "
-            "(`python -m latent.kernels` does it ahead of time)",
-            CACHE,
-        )
+        _say_once()
+
+
+@cache
+def _say_once() -> None:
+    logger.warning(
+        "compiling CPU kernels into %s: a minute or so, once per machine "
+        "(`python -m latent.kernels` does it ahead of time)",
+        CACHE,
+    )
