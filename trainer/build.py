@@ -12,6 +12,7 @@ from torch import Tensor
 from latent.nn.checkpoint import CLASSIFIERS, Classifier
 from latent.text import RESERVED, Vocabulary
 from trainer.errors import UserError
+from trainer.kept_vectors import KeptVectors
 from trainer.options import FitOptions, ModelOptions, plain
 from trainer.paths import ROOT
 from trainer.tasks import Splits, Task
@@ -48,7 +49,9 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     embedding = classifier.encoder.embedding.weight
     with torch.no_grad():
         embedding.copy_(table)
-    if not trained.all():
+    if options.embeddings == "frozen":
+        classifier.encoder.embedding = KeptVectors(classifier.encoder.embedding, trained[:, 0])
+    elif not trained.all():
         # A buffer goes where the classifier goes, so that no step copies it to the device.
         home = classifier.encoder.embedding
         home.register_buffer("trained", trained, persistent=False)

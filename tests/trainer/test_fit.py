@@ -3,6 +3,7 @@ import math
 import socket
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,7 @@ from trainer.callbacks import Bar, CheckNumbers, SaveState
 from trainer.errors import UserError
 from trainer.evaluate import evaluate
 from trainer.fit import fit
+from trainer.kept_vectors import KeptVectors
 from trainer.learner import Learner, label_weights, learning_rate_factor
 from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
 from trainer.run_folder import FitError
@@ -231,12 +233,40 @@ def test_pretrained_vectors_are_taken_and_can_be_frozen(sst_folder, tmp_path):
     model = ModelOptions(vectors=(vectors,), embeddings="frozen", hidden_size=8, min_count=2)
     classifier = build(task, task.splits(), model)
     lovely, film = classifier.look_up(["lovely", "film"])
-    weight = classifier.encoder.embedding.weight
-    assert weight[lovely].tolist() == [1, 0, 0, 0]
+    embedding = classifier.encoder.embedding
+    assert embedding.weight[lovely].tolist() == [1, 0, 0, 0]
     assert "unseen" not in classifier.vocabulary
     classifier.loss(classifier.batch([["lovely", "film"]]), torch.tensor([1])).sum().backward()
-    assert weight.grad[lovely].eq(0).all()
-    assert weight.grad[film].ne(0).any()
+    assert embedding.weight.grad is None
+    assert lovely not in embedding.rows
+    assert embedding.own.grad[embedding.rows == film].ne(0).any()
+
+
+def test_kept_vectors_look_and_learn_like_a_whole_table():
+    """Beside an embedding whose gradient is masked by hand: values, steps, and the state that is saved."""
+    torch.manual_seed(0)
+    whole = torch.nn.Embedding(6, 3, padding_idx=0)
+    trained = torch.tensor([True, True, False, False, True, False])
+    kept = KeptVectors(deepcopy(whole), trained)
+    ids = torch.tensor([[4, 2, 0], [1, 4, 5]])
+    for table in (whole, kept):
+        vectors = table(ids)
+        (vectors * torch.arange(18.0).view(2, 3, 3)).sum().backward()
+    with torch.no_grad():
+        whole.weight -= 0.1 * whole.weight.grad * trained[:, None]
+        kept.own -= 0.1 * kept.own.grad
+    torch.testing.assert_close(kept(ids), whole(ids))
+    assert list(kept.state_dict()) == ["weight"]
+    torch.testing.assert_close(kept.state_dict()["weight"], whole.weight.detach())
+    again = KeptVectors(torch.nn.Embedding(6, 3, padding_idx=0), trained)
+    again.load_state_dict(kept.state_dict())
+    torch.testing.assert_close(again(ids), whole(ids))
+
+
+def test_all_vectors_kept():
+    whole = torch.nn.Embedding(3, 2)
+    kept = KeptVectors(whole, torch.zeros(3, dtype=torch.bool))
+    assert torch.equal(kept(torch.tensor([2, 0])), whole.weight[[2, 0]])
 
 
 @pytest.mark.parametrize(
