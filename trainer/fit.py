@@ -152,8 +152,11 @@ def _run(
         raise Diverged(f"fit: step {learner.global_step}: {checks.cause}; {saved}") from error
     except OSError as error:
         raise FitError(f"fit: could not write to {folder.path}: {error}") from error
-    if not trainer.state.finished:
-        raise FitError(f"fit: interrupted at step {learner.global_step}; go on by --resume")
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        if not trainer.interrupted:
+            raise
+        on = "go on by --resume" if folder.state.exists() else "no state was saved yet"
+        raise FitError(f"fit: interrupted at step {learner.global_step}; {on}") from error
 
 
 def _leave_group() -> None:

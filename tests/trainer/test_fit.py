@@ -3,6 +3,7 @@ import math
 import socket
 import subprocess
 import sys
+import tracemalloc
 from copy import deepcopy
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from latent.checks import deferred, expect_finite
 from latent.nn.checkpoint import load
 from latent.nn.sentence_classifier import SentenceClassifier
 from latent.structures import ProjectiveTree
+from trainer.__main__ import main
 from trainer.build import build
 from trainer.callbacks import Bar, CheckNumbers, SaveState
 from trainer.errors import UserError
@@ -29,6 +31,7 @@ from trainer.learner import Learner, label_weights, learning_rate_factor
 from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
 from trainer.run_folder import FitError
 from trainer.tasks.sst import Sst
+from trainer.vectors import read_vectors
 
 QUIET = Console(quiet=True)
 
@@ -122,6 +125,26 @@ def test_a_resumed_run_ends_with_the_same_weights(sst_folder, tmp_path, monkeypa
     assert one.header.metrics == other.header.metrics
     for name, tensor in one.classifier.state_dict().items():
         assert torch.equal(tensor, other.classifier.state_dict()[name]), name
+
+
+def test_ctrl_c_says_how_to_go_on(sst_folder, tmp_path, monkeypatch, capsys):
+    """The command ends with one line, and what was saved can be resumed."""
+    step = Learner.training_step
+
+    def interrupted(self, batch, index):
+        if self.global_step == 8:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    given = ["fit", "sst", "--data", str(sst_folder), "--out", str(tmp_path / "run"), "--estimator", "none"]
+    small = "--hidden-size 8 --epochs 2 --batch-size 16 --threads 1 --accelerator cpu --quiet"
+    given += small.split()
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "training_step", interrupted)
+        assert main(given) == 1
+    assert "interrupted at step 8; go on by --resume" in capsys.readouterr().err
+    assert main([*given, "--resume"]) == 0
+    assert "best dev accuracy" in capsys.readouterr().out
 
 
 def kill_after(patch, steps):
@@ -297,6 +320,22 @@ def test_keeping_vectors_wants_vectors(sst_folder, embeddings):
     task = Sst(data=sst_folder)
     with pytest.raises(UserError, match=rf"--embeddings {embeddings}: .*--vectors"):
         build(task, task.splits(), ModelOptions(embeddings=embeddings))
+
+
+def test_vectors_stream_by_in_bounded_memory(tmp_path):
+    """A file of megabytes, of which one word is wanted, takes kilobytes."""
+    path = tmp_path / "vectors.txt"
+    with path.open("w") as file:
+        file.writelines(f"word{number} {'0.123456 ' * 49}1\n" for number in range(20_000))
+    assert path.stat().st_size > 9_000_000
+    tracemalloc.start()
+    try:
+        found = read_vectors(path, {"word19999"}.__contains__)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.words == ["word19999"]
+    assert peak < 500_000
 
 
 def test_pretrained_vectors_of_length_one(sst_folder, tmp_path):
