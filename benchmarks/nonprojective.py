@@ -18,6 +18,7 @@ from torch import Tensor
 from latent.structures import NonProjectiveTree
 
 TREE = NonProjectiveTree(single_root=True)
+PACKAGES = ("torch", "numba", "torch-struct", "supar")
 
 
 def our_calls(s: Tensor, g: Tensor) -> dict[str, Call]:
@@ -118,7 +119,7 @@ def main() -> None:
         for batch in batches
         for row in point(threads, n, batch, options.seconds)
     ]
-    options.out.write_text(json.dumps({"environment": environment(), "grid": rows}, indent=1) + "\n")
+    options.out.write_text(json.dumps({"environment": environment(PACKAGES), "grid": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
