@@ -21,7 +21,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from server import logs
 from server.settings import Settings
 
-
 _M_ARENA_MAX = -8  # of malloc.h
 
 
