@@ -86,18 +86,19 @@ class Learner(pl.LightningModule):
         self._counts = {}
 
     def configure_optimizers(self) -> Any:
-        """AdamW, without decay on embeddings, and the learning rate's schedule."""
-        embeddings = [
-            p for n, p in self.classifier.named_parameters() if "embedding" in n and p.requires_grad
-        ]
-        others = [
-            p for n, p in self.classifier.named_parameters() if "embedding" not in n and p.requires_grad
-        ]
-        groups: list[dict[str, Any]] = [{"params": others}]
-        if embeddings:
-            groups.append({"params": embeddings, "weight_decay": 0.0})
+        """AdamW, without decay on embeddings and with a rate of its own for the parser, and the schedule."""
+        groups: dict[str, list[Tensor]] = {"others": [], "parser": [], "embeddings": []}
+        for name, parameter in self.classifier.named_parameters():
+            if parameter.requires_grad:
+                parser = "parser" if name.startswith("arc_scorer") else "others"
+                groups["embeddings" if "embedding" in name else parser].append(parameter)
+        settings: dict[str, dict[str, Any]] = {
+            "others": {},
+            "parser": {"lr": self.options.learning_rate * self.options.parser_rate},
+            "embeddings": {"weight_decay": 0.0},
+        }
         optimizer = torch.optim.AdamW(
-            groups,
+            [{"params": groups[name], **setting} for name, setting in settings.items() if groups[name]],
             lr=self.options.learning_rate,
             weight_decay=self.options.weight_decay,
             fused="mixed" not in self.options.precision,  # Lightning cannot clip what such a step unscales

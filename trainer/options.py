@@ -75,6 +75,8 @@ class TrainingOptions:
     """Words in a batch at most, padding included."""
     learning_rate: float = 1e-3
     """Peak step size of AdamW."""
+    parser_rate: float = 1.0
+    """Step size of what scores arcs, as a multiple of the learning rate."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls, over all epochs, after the warm-up."""
     warmup: float = 0.02
