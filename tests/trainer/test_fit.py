@@ -315,6 +315,19 @@ def test_what_of_the_embeddings_a_fit_moves(sst_folder, tmp_path, embeddings, mo
         assert other[0].eq(0).all()
 
 
+@pytest.mark.parametrize(("rate", "moves"), [(0.0, False), (0.5, True)])
+def test_the_parser_learns_at_a_rate_of_its_own(sst_folder, tmp_path, rate, moves):
+    """With decay, which would move weights at any rate but zero."""
+    task = Sst(data=sst_folder)
+    given = options(tmp_path / "run", "marginals", epochs=2, parser_rate=rate, weight_decay=0.1)
+    torch.manual_seed(given.training.seed)
+    before = build(task, task.splits(), given.model).state_dict()
+    after = load(fit(task, given, QUIET).checkpoint).classifier.state_dict()
+    moved = {name for name in before if not torch.allclose(before[name], after[name], atol=1e-3)}
+    assert {name for name in moved if "embedding" not in name and "arc_scorer" not in name}
+    assert any(name.startswith("arc_scorer") for name in moved) == moves
+
+
 @pytest.mark.parametrize("embeddings", ["frozen", "both"])
 def test_keeping_vectors_wants_vectors(sst_folder, embeddings):
     task = Sst(data=sst_folder)
