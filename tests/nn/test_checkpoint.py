@@ -1,4 +1,3 @@
-import json
 import os
 
 import pytest
@@ -8,7 +7,7 @@ try:
 except ImportError:
     resource = None
 import torch
-from safetensors import safe_open
+from checkpoint_files import rewrite
 from safetensors.torch import save_file
 
 from latent.nn import tensor_file
@@ -25,15 +24,6 @@ def saved(make_classifier, tmp_path):
         tmp_path / "m" / "model.safetensors", classifier, metrics=METRICS, seed=7, training={"task": "sst"}
     )
     return classifier, path
-
-
-def rewrite(path, change):
-    """Save a file again with its header changed, digest and all else as they were."""
-    with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["understory"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    change(header, tensors)
-    save_file(tensors, path, metadata={"understory": json.dumps(header)})
 
 
 def nested(depth):

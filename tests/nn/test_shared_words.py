@@ -1,11 +1,11 @@
 """Models that share their words are, bit for bit, those that they would be with words of their own."""
 
 import hashlib
-import json
 import shutil
 
 import pytest
 import torch
+from checkpoint_files import rewrite
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -148,14 +148,6 @@ def test_the_revision_tells_of_the_shared_part(tmp_path):
     two = load(write(tmp_path / "two", "m", changed=[5]))
     assert one.header.shared != two.header.shared
     assert one.revision != two.revision
-
-
-def rewrite(path, change):
-    with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["understory"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    change(header, tensors)
-    save_file(tensors, path, metadata={"understory": json.dumps(header)})
 
 
 ROWS, OWN = "encoder.embedding.own_rows", "encoder.embedding.own_vectors"
