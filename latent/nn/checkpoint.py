@@ -12,7 +12,6 @@ from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import from_json
 from torch import Tensor
 
 from latent.nn import shared_words
@@ -220,13 +219,8 @@ def _whole_header(file: TensorFile) -> tuple[Header, SharedWords | None]:
 
 def _header(file: TensorFile) -> Header:
     """Read the header of a checkpoint from the metadata of its file."""
-    path, text = file.path, file.metadata.get(METADATA_KEY)
-    if text is None:
-        raise refusal(path, "a safetensors file, but without the header of an understory model")
-    try:
-        content = from_json(text)
-    except ValueError as error:
-        raise refusal(path, f"its header is not JSON ({error})") from error
+    path = file.path
+    content = file.said(METADATA_KEY, "the header of an understory model", "its header is")
     version = content.get("format_version") if isinstance(content, dict) else None
     if version not in FORMAT_VERSIONS:
         known = " and ".join(map(str, FORMAT_VERSIONS))

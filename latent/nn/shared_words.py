@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic_core import from_json
 from torch import Tensor
 
-from latent.nn.tensor_file import CheckpointError, Part, content_of, opened, put, refusal
+from latent.nn.tensor_file import CheckpointError, Part, TensorFile, content_of, opened, put, refusal
 from latent.text import RESERVED
 
 FOLDER = "shared"
@@ -59,7 +58,7 @@ def read(folder: Path, digest: str) -> SharedWords:
     if not path.is_file():
         raise refusal(path, f"missing: a model shares these words; copy {FOLDER}/{path.name} too")
     with opened(path) as file:
-        words = _words(path, file.metadata.get(METADATA_KEY))
+        words = _words(file)
         vectors = file.parts.get(_VECTORS, Part(torch.float16, ()))
         fits = len(vectors.shape) == 2 and vectors.shape[0] == RESERVED + len(words)
         if len(file.parts) != 1 or vectors.dtype != torch.float16 or not fits:
@@ -70,15 +69,10 @@ def read(folder: Path, digest: str) -> SharedWords:
     return SharedWords(words, tensors[_VECTORS], digest)
 
 
-def _words(path: Path, text: str | None) -> tuple[str, ...]:
-    if text is None:
-        raise refusal(path, "a safetensors file, but without the words of understory models")
-    try:
-        words = from_json(text)
-    except ValueError as error:
-        raise refusal(path, f"its words are not JSON ({error})") from error
+def _words(file: TensorFile) -> tuple[str, ...]:
+    words = file.said(METADATA_KEY, "the words of understory models", "its words are")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise refusal(path, "its words are not a list of texts")
+        raise refusal(file.path, "its words are not a list of texts")
     return tuple(words)
 
 

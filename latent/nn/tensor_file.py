@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from pydantic_core import from_json
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
@@ -65,6 +66,25 @@ class TensorFile:
     _file: IO[bytes]
     _head: bytes
     _size: int
+
+    def said(self, key: str, missing: str, called: str) -> Any:
+        """Return what the metadata say under a key, which must be JSON.
+
+        Args:
+            key: of the metadata.
+            missing: what a file without it lacks.
+            called: the beginning of the sentence that refuses what is no JSON.
+
+        Raises:
+            CheckpointError: if it is missing, or no JSON.
+        """
+        text = self.metadata.get(key)
+        if text is None:
+            raise refusal(self.path, f"a safetensors file, but without {missing}")
+        try:
+            return from_json(text)
+        except ValueError as error:
+            raise refusal(self.path, f"{called} not JSON ({error})") from error
 
     def read(self) -> tuple[dict[str, Tensor], str]:
         """Read the file at once, so that it may change or shrink from here on.
