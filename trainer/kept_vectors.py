@@ -42,10 +42,10 @@ class KeptVectors(nn.Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors of the ids."""
-        place = self.place[ids]
-        kept = (place == len(self.rows)).unsqueeze(-1)
         if not len(self.rows):
             return embedding(ids, self.weight)
+        place = self.place[ids]
+        kept = (place == len(self.rows)).unsqueeze(-1)
         own = embedding(place.clamp(max=len(self.rows) - 1), self.own)
         return torch.where(kept, embedding(ids, self.weight), own)
 

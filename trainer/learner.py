@@ -89,9 +89,11 @@ class Learner(pl.LightningModule):
         """AdamW, without decay on embeddings and with a rate of its own for the parser, and the schedule."""
         groups: dict[str, list[Tensor]] = {"others": [], "parser": [], "embeddings": []}
         for name, parameter in self.classifier.named_parameters():
+            kind = "embeddings" if "embedding" in name else "others"
+            if name.startswith("arc_scorer"):
+                kind = "parser"
             if parameter.requires_grad:
-                parser = "parser" if name.startswith("arc_scorer") else "others"
-                groups["embeddings" if "embedding" in name else parser].append(parameter)
+                groups[kind].append(parameter)
         settings: dict[str, dict[str, Any]] = {
             "others": {},
             "parser": {"lr": self.options.learning_rate * self.options.parser_rate},
