@@ -38,8 +38,8 @@ class ModelOptions:
     min_count: int = 2
     """A word needs this many occurrences in the training text, or one and a vector, to be known."""
     dropout: float | None = None
-    """Share of entries dropped in training: of the embeddings, by default none of them; for pairs of every
-    layer's input, by default 0.2."""
+    """Share of entries dropped in training: of the embeddings, by default none of them; for pairs of the
+    embeddings, the words' states and the input of every later layer, by default 0.2."""
 
     def hyperparameters(self) -> dict[str, float | int | str]:
         """Return what --set says, numbers as numbers.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latent.nn.encoder import word_mask
-from latent.nn.head_context import head_context
+from latent.nn.head_context import Projected, project
 
 
 class HeadDecoder(nn.Module):
@@ -18,8 +18,8 @@ class HeadDecoder(nn.Module):
 
     with :math:`c_m` the head context of word m. Source: understanding-spigot, section 7.2.1.
 
-    Shapes: states ``(batch, n+1, state_size)``, structure ``(batch, n+1, n+1)``, lengths ``(batch,)`` to
-    logits ``(batch, labels)``.
+    Shapes: states ``(batch, n+1, state_size)``, projected once, structure ``(S · batch, n+1, n+1)`` and
+    lengths ``(batch,)`` to logits ``(S · batch, labels)``.
     """
 
     def __init__(self, state_size: int, labels: int) -> None:
@@ -28,15 +28,17 @@ class HeadDecoder(nn.Module):
         self.query = nn.Linear(state_size, 1)
         self.output = nn.Linear(state_size, labels)
 
-    def forward(self, states: Tensor, structure: Tensor | None, lengths: Tensor) -> Tensor:
-        """Return the logits of each sentence."""
+    def project(self, states: Tensor) -> Projected:
+        """Return what every structure of these sentences is decoded from."""
+        return project(self.affine.weight, self.affine.bias, states)
+
+    def forward(self, projected: Projected, structure: Tensor | None, lengths: Tensor) -> Tensor:
+        """Return the logits of each sentence under each of its structures."""
         if structure is None:
             raise ValueError("decode: this classifier needs a structure (batch, n+1, n+1); got None")
-        words = states[:, 1:]
-        pairs = torch.cat([words, head_context(structure, states)], dim=-1)
-        hidden = torch.relu(self.affine(pairs))
-        outside = ~word_mask(lengths, words.shape[1])
-        attention = self.query(hidden).squeeze(-1).masked_fill(outside, -torch.inf).softmax(-1)
+        hidden = torch.relu(projected.under(structure))
+        inside = word_mask(lengths, hidden.shape[1]).repeat(len(hidden) // len(lengths), 1)
+        attention = self.query(hidden).squeeze(-1).masked_fill(~inside, -torch.inf).softmax(-1)
         logits: Tensor = self.output(torch.einsum("bm,bmd->bd", attention, hidden))
         return logits
 
@@ -44,7 +46,8 @@ class HeadDecoder(nn.Module):
 class SumDecoder(nn.Module):
     """Classify the sum of the words' states with a two-layer ReLU network: the baseline without a tree.
 
-    Shapes: states ``(batch, n+1, state_size)`` to logits ``(batch, labels)``. States are zeros at padding.
+    Shapes: states ``(batch, n+1, state_size)``, zeros at padding and summed once, to logits
+    ``(batch, labels)``.
     """
 
     def __init__(self, state_size: int, labels: int) -> None:
@@ -52,9 +55,13 @@ class SumDecoder(nn.Module):
         self.hidden = nn.Linear(state_size, state_size)
         self.output = nn.Linear(state_size, labels)
 
-    def forward(self, states: Tensor, structure: Tensor | None, lengths: Tensor) -> Tensor:
+    def project(self, states: Tensor) -> Tensor:
+        """Return the sentences' sums ``(batch, state_size)``."""
+        return states[:, 1:].sum(1)
+
+    def forward(self, sums: Tensor, structure: Tensor | None, lengths: Tensor) -> Tensor:
         """Return the logits of each sentence."""
         if structure is not None:
             raise ValueError("decode: a classifier without trees takes structure None; got a tensor")
-        logits: Tensor = self.output(torch.relu(self.hidden(states[:, 1:].sum(1))))
+        logits: Tensor = self.output(torch.relu(self.hidden(sums)))
         return logits

@@ -1,32 +1,82 @@
-"""Each word's head, as a vector."""
+"""What each word takes of its head, under a structure."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 
-def head_context(structure: Tensor, states: Tensor) -> Tensor:
+def head_context(structure: Tensor, states: Tensor, own: Tensor | None = None) -> Tensor:
     r"""Average the states of each modifier's possible heads under a structure.
 
-    .. math:: c_m = \sum_{h=0}^{n} z_{h \to m} \, x_h
+    .. math:: c_m = o_m + \sum_{h=0}^{n} z_{h \to m} \, x_h
 
     For a single tree this is the state of the word's one head; for marginals or a mixture of trees it is
-    the expected head (understanding-spigot, section 7.2.1).
+    the expected head (understanding-spigot, section 7.2.1). Without ``own``, :math:`o` is zero.
 
     Args:
-        structure: ``(batch, n+1, n+1)``, indexed ``[b, head, modifier]``, the root at index 0.
+        structure: ``(S · batch, n+1, n+1)``, indexed ``[b, head, modifier]``, the root at index 0; the second
+            structure of every sentence comes after the first of all.
         states: ``(batch, n+1, dim)``, the root's vector at index 0.
+        own: ``(batch, n, dim)``: what is added for each word, whatever its head.
 
     Returns:
-        ``(batch, n, dim)``: one vector a word, none for the root, zeros at padding.
+        ``(S · batch, n, dim)``: one vector a word, none for the root; ``own`` or zeros at padding.
 
-    Cost: one batched matrix product, O(batch · n² · dim).
+    Raises:
+        ValueError: for a structure that is not of these sentences.
+
+    Cost: one batched matrix product, O(S · batch · n² · dim).
     """
-    nodes = states.shape[1]
-    if structure.shape != (states.shape[0], nodes, nodes):
+    batch, nodes = states.shape[:2]
+    if structure.shape[1:] != (nodes, nodes) or len(structure) % batch:
         raise ValueError(
-            f"head_context: structure must be (batch, n+1, n+1) for states (batch, n+1, dim); "
+            f"head_context: structure must be (S · batch, n+1, n+1) for states (batch, n+1, dim); "
             f"got {tuple(structure.shape)} and {tuple(states.shape)}"
         )
-    return torch.einsum("bhm,bhd->bmd", structure[:, :, 1:], states)
+    copies = torch.split(structure[:, :, 1:].transpose(1, 2), batch)
+    if own is None:
+        contexts = [torch.bmm(heads, states) for heads in copies]
+    else:
+        contexts = [torch.baddbmm(own, heads, states) for heads in copies]
+    return contexts[0] if len(contexts) == 1 else torch.cat(contexts)
+
+
+class Projected(NamedTuple):
+    """What a linear layer makes of each word's state, and of each state as a head; see ``project``."""
+
+    own: Tensor
+    """``(batch, n, out)``: :math:`W_1 x_m + b`."""
+    as_head: Tensor | None
+    """``(batch, n+1, out)``: :math:`W_2 x_h`, the root at index 0; None where words stand without heads."""
+
+    def under(self, structure: Tensor) -> Tensor:
+        """Return what the layer makes of each word with its head: ``(S · batch, n, out)``."""
+        if self.as_head is None:
+            raise ValueError("decode: a classifier without trees takes structure None; got a tensor")
+        return head_context(structure, self.as_head, self.own)
+
+
+def project(weight: Tensor, bias: Tensor, states: Tensor) -> Projected:
+    r"""Do the part of a linear layer on each word and its head that no structure changes.
+
+    .. math:: W [x_m; c_m] + b = (W_1 x_m + b) + \sum_h z_{h \to m} \, W_2 x_h
+
+    So its products are taken once, however many structures the words are read under.
+
+    Args:
+        weight: ``(out, 2 · dim)``, :math:`W_1` and :math:`W_2` side by side; or ``(out, dim)``, no heads.
+        bias: ``(out,)``.
+        states: ``(batch, n+1, dim)``, the root's vector at index 0.
+
+    Cost: one matrix product, O(batch · n · dim · out).
+    """
+    if weight.shape[1] == states.shape[-1]:
+        return Projected(linear(states[:, 1:], weight, bias), None)
+    halves = torch.cat(weight.chunk(2, dim=1))
+    both = linear(states, halves, torch.cat([bias, torch.zeros_like(bias)]))
+    own, as_head = both.chunk(2, dim=-1)
+    return Projected(own[:, 1:], as_head)

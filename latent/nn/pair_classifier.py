@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from latent.estimators import make_estimator
 from latent.nn.arc_scorer import ArcScorer
+from latent.nn.attention_decoder import AttentionDecoder, PairProjection, paired
 from latent.nn.encoder import word_mask
-from latent.nn.head_context import head_context
 from latent.nn.pair_structure import PairStructure
 from latent.nn.sentence_classifier import TREES, SentenceConfig, check_labels, infer
 from latent.text import PADDING, Vocabulary
@@ -28,7 +28,7 @@ class PairConfig(SentenceConfig):
     hidden_size: int = Field(default=200, ge=2, le=4096)
     """Size of a word's state and of all layers."""
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
-    """Share of each layer's inputs dropped in training."""
+    """Share dropped in training of embeddings, of words' states, and of what goes into later layers."""
 
     @field_validator("estimator")
     @classmethod
@@ -56,6 +56,8 @@ class PairEncoding(NamedTuple):
 
     states: Tensor
     """``(batch, 2, n+1, hidden_size)``, the root at index 0."""
+    projected: PairProjection
+    """What the decoder made of them that no structure changes."""
     scores: Tensor | None
     """``(batch, 2, n+1, n+1)`` arc scores; None for a classifier without trees."""
     lengths: Tensor
@@ -88,56 +90,6 @@ class WordEncoder(nn.Module):
         return torch.cat([self.root.to(words.dtype).expand(len(words), 1, -1), words], dim=1)
 
 
-class AttentionDecoder(nn.Module):
-    r"""Decomposable attention: align the words of both sentences, compare, and add up.
-
-    .. math:: e_{ij} = F(a_i)^\top F(b_j) / \sqrt{d}, \quad
-              \beta_i = \sum_j \mathrm{softmax}_j(e_{ij}) b_j, \quad
-              v_1 = \sum_i G([a_i; \beta_i; a_i - \beta_i; a_i \circ \beta_i])
-
-    likewise the other way round, and :math:`y = H([v_1; v_2])`; F, G and H are two-layer ReLU networks.
-    Source: Parikh et al. 2016, section 3, with scores scaled by the root of their size, and with difference
-    and product beside the two vectors that are compared.
-
-    Shapes: words ``(batch, 2, n, size)`` and mask ``(batch, 2, n)`` to logits ``(batch, labels)`` and the two
-    softmaxes ``(batch, 2, n, n)``, whose rows at padding mean nothing.
-    """
-
-    def __init__(self, size: int, hidden_size: int, labels: int, dropout: float) -> None:
-        super().__init__()
-        self.align = _mlp(size, hidden_size, dropout)
-        self.compare = _mlp(4 * size, hidden_size, dropout)
-        self.aggregate = _mlp(2 * hidden_size, hidden_size, dropout)
-        self.output = nn.Linear(hidden_size, labels)
-
-    def forward(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of each pair, and the attention of each word to those of the other sentence."""
-        aligned = self.align(words)
-        scores = aligned[:, 0] @ aligned[:, 1].transpose(1, 2) * aligned.shape[-1] ** -0.5
-        both = torch.stack([scores, scores.transpose(1, 2)], dim=1)
-        other_mask = mask.flip(1).unsqueeze(2)
-        attention = both.masked_fill(~other_mask, -torch.inf).softmax(-1)
-        other = attention @ words.flip(1)
-        compared = self.compare(torch.cat([words, other, words - other, words * other], dim=-1))
-        summed = (compared * mask.unsqueeze(-1)).sum(2)
-        return self.output(self.aggregate(summed.flatten(1))), attention
-
-
-def _paired(sentences: Tensor) -> Tensor:
-    """Turn ``(2 · batch, …)`` into ``(batch, 2, …)``."""
-    return sentences.reshape(-1, 2, *sentences.shape[1:])
-
-
-def _mlp(size: int, hidden_size: int, dropout: float) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width in (size, hidden_size):
-        linear = nn.Linear(width, hidden_size)
-        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
-        nn.init.zeros_(linear.bias)
-        layers += [nn.Dropout(dropout), linear, nn.ReLU()]
-    return nn.Sequential(*layers)
-
-
 class PairClassifier(nn.Module):
     """Read two sentences, infer a structure on each, and compare their words, each with its head.
 
@@ -166,7 +118,7 @@ class PairClassifier(nn.Module):
         self.encoder = WordEncoder(vocabulary, config.embedding_size, size, config.dropout)
         trees = self.forward_structure is not None
         self.arc_scorer = ArcScorer(size, size, config.distances) if trees else None
-        self.decoder = AttentionDecoder(2 * size if trees else size, size, len(labels), config.dropout)
+        self.decoder = AttentionDecoder(size, size, len(labels), config.dropout, with_heads=trees)
 
     @property
     def forward_structure(self) -> str | None:
@@ -211,8 +163,9 @@ class PairClassifier(nn.Module):
             states = self.read(batch)
         scores = None
         if self.arc_scorer is not None:
-            scores = _paired(self.arc_scorer(states, batch.lengths.flatten()))
-        return PairEncoding(_paired(states), scores, batch.lengths)
+            scores = paired(self.arc_scorer(states, batch.lengths.flatten()))
+        states = paired(states)
+        return PairEncoding(states, self.decoder.project(states), scores, batch.lengths)
 
     def decode(self, encoding: PairEncoding, structure: Tensor | None) -> Tensor:
         """Classify under a structure; S copies of the batch, one after the other, give S times the logits.
@@ -224,8 +177,7 @@ class PairClassifier(nn.Module):
         Returns:
             logits ``(S · batch, labels)``.
         """
-        logits, _ = self.decoder(*self._words(encoding, structure))
-        return cast(Tensor, logits)
+        return self._decode(encoding, structure)[0]
 
     def decode_aligned(self, encoding: PairEncoding, structure: Tensor | None) -> Aligned:
         """Classify as ``decode`` does, in the same pass, and tell how the words were aligned.
@@ -233,22 +185,17 @@ class PairClassifier(nn.Module):
         Returns:
             logits ``(S · batch, labels)`` and alignment ``(S · batch, 2, n, n)``; see ``Aligned``.
         """
-        words, mask = self._words(encoding, structure)
-        logits, attention = self.decoder(words, mask)
+        logits, attention, mask = self._decode(encoding, structure)
         return Aligned(logits, attention * mask.unsqueeze(-1))
 
-    def _words(self, encoding: PairEncoding, structure: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the words ``(S · batch, 2, n, size)``, each with its head, and which of them are real."""
+    def _decode(self, encoding: PairEncoding, structure: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits, attention, and which words ``(S · batch, 2, n)`` are real."""
         if (structure is None) != (self.arc_scorer is None):
             raise ValueError("decode: a structure is wanted exactly by a classifier with trees")
-        states, lengths = encoding.states, encoding.lengths
-        words = states[:, :, 1:]
-        if structure is not None:
-            copies = len(structure) // len(states)
-            states, lengths = states.repeat(copies, 1, 1, 1), lengths.repeat(copies, 1)
-            heads = _paired(head_context(structure.flatten(0, 1), states.flatten(0, 1)))
-            words = torch.cat([states[:, :, 1:], heads], dim=-1)
-        return words, _paired(word_mask(lengths.flatten(), words.shape[2]))
+        copies = 1 if structure is None else len(structure) // len(encoding.lengths)
+        lengths = encoding.lengths.repeat(copies, 1)
+        mask = paired(word_mask(lengths.flatten(), encoding.states.shape[2] - 1))
+        return *self.decoder(encoding.projected, structure, mask), mask
 
     def infer(self, encoding: PairEncoding, name: str | None) -> Tensor | None:
         """Return the structure of that name ("map", "marginals", "sparsemap"), or None for None."""

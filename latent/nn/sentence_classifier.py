@@ -13,6 +13,7 @@ from latent.estimators import ESTIMATORS, make_estimator
 from latent.nn.arc_scorer import ArcScorer
 from latent.nn.decoder import HeadDecoder, SumDecoder
 from latent.nn.encoder import Batch, Encoder, make_batch
+from latent.nn.head_context import Projected
 from latent.structures import STRUCTURES, Categorical, Structure
 from latent.text import Vocabulary
 
@@ -87,6 +88,8 @@ class Encoding(NamedTuple):
 
     states: Tensor
     """``(batch, n+1, hidden_size)``, the root at index 0."""
+    projected: Projected | Tensor
+    """What the decoder made of them that no structure changes."""
     scores: Tensor | None
     """``(batch, n+1, n+1)`` arc scores, ``[b, head, modifier]``; None for a classifier without trees."""
     lengths: Tensor
@@ -161,7 +164,7 @@ class SentenceClassifier(nn.Module):
         if states is None:
             states = self.read(batch)
         scores = None if self.arc_scorer is None else self.arc_scorer(states, batch.lengths)
-        return Encoding(states, scores, batch.lengths)
+        return Encoding(states, self.decoder.project(states), scores, batch.lengths)
 
     def decode(self, encoding: Encoding, structure: Tensor | None) -> Tensor:
         """Classify under a structure; S copies of the batch, one after the other, give S times the logits.
@@ -173,11 +176,7 @@ class SentenceClassifier(nn.Module):
         Returns:
             logits ``(S · batch, labels)``.
         """
-        copies = 1 if structure is None else len(structure) // len(encoding.states)
-        states, lengths = encoding.states, encoding.lengths
-        if copies > 1:
-            states, lengths = states.repeat(copies, 1, 1), lengths.repeat(copies)
-        logits: Tensor = self.decoder(states, structure, lengths)
+        logits: Tensor = self.decoder(encoding.projected, structure, encoding.lengths)
         return logits
 
     def infer(self, encoding: Encoding, name: str | None) -> Tensor | None:

@@ -92,10 +92,14 @@ def test_attention_weighs_words():
     states, tree, lengths = torch.randn(1, 4, 4), torch.eye(4)[None], torch.tensor([3])
     hidden = torch.relu(decoder.affine(torch.cat([states[:, 1:], states[:, 1:]], -1)))[0]
     decoder.query.weight.data.zero_()
-    torch.testing.assert_close(decoder(states, tree, lengths)[0], decoder.output(hidden.mean(0)))
+    torch.testing.assert_close(
+        decoder(decoder.project(states), tree, lengths)[0], decoder.output(hidden.mean(0))
+    )
     decoder.query.weight.data = 1e4 * (hidden[1] - hidden[[0, 2]].mean(0))[None]
     best = int((hidden @ decoder.query.weight[0]).argmax())
-    torch.testing.assert_close(decoder(states, tree, lengths)[0], decoder.output(hidden[best]))
+    torch.testing.assert_close(
+        decoder(decoder.project(states), tree, lengths)[0], decoder.output(hidden[best])
+    )
 
 
 def test_batch_pads_at_the_end():

@@ -33,9 +33,24 @@ def make_pairs():
         config = PairConfig(
             estimator=estimator, embedding_size=6, hidden_size=8, **{"dropout": 0.0, **options}
         )
-        return PairClassifier(config, Vocabulary(WORDS), ["entailment", "neutral", "contradiction"])
+        classifier = PairClassifier(config, Vocabulary(WORDS), ["entailment", "neutral", "contradiction"])
+        for network in (classifier.decoder.align, classifier.decoder.compare):
+            torch.nn.init.xavier_normal_(network.first.weight)  # on heads too: behind zeros faults would hide
+        return classifier
 
     return make
+
+
+def test_training_starts_from_the_model_without_trees():
+    """Whatever the tree, at first; with the same weights on words as many classifiers without trees have."""
+    torch.manual_seed(0)
+    config = PairConfig(estimator="marginals", embedding_size=6, hidden_size=50, dropout=0.0)
+    classifier = PairClassifier(config, Vocabulary(WORDS), ["entailment", "neutral"])
+    encoding = classifier.encode(classifier.batch(PAIRS))
+    best, expected = classifier.infer(encoding, "map"), classifier.infer(encoding, "marginals")
+    assert torch.equal(classifier.decode(encoding, best), classifier.decode(encoding, expected))
+    own = classifier.decoder.compare.first.weight.view(50, 4, 2, 50)[:, :, 0]
+    assert own.std().item() == pytest.approx((2 / (4 * 50)) ** 0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("estimator", ["none", "marginals", "sparsemap", "spigot"])
@@ -112,7 +127,8 @@ def test_padding_never_reaches_the_alignment(make_pairs):
     clean = classifier.decode_aligned(encoding, structure)
     inside = torch.arange(7) <= batch.lengths.unsqueeze(-1)
     noise = torch.where(inside.unsqueeze(-1), encoding.states, torch.full_like(encoding.states, 1e3))
-    noisy = classifier.decode_aligned(encoding._replace(states=noise), structure)
+    projected = classifier.decoder.project(noise)
+    noisy = classifier.decode_aligned(encoding._replace(projected=projected), structure)
     torch.testing.assert_close(noisy.alignment, clean.alignment)
     torch.testing.assert_close(noisy.logits, clean.logits)
     rows = clean.alignment.sum(-1)
