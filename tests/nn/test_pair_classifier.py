@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 from pydantic import ValidationError
+from untrained_pairs import heed_heads
 
 from latent.estimators import ESTIMATORS
 from latent.nn.checkpoint import load, save
@@ -34,9 +35,7 @@ def make_pairs():
             estimator=estimator, embedding_size=6, hidden_size=8, **{"dropout": 0.0, **options}
         )
         classifier = PairClassifier(config, Vocabulary(WORDS), ["entailment", "neutral", "contradiction"])
-        for network in (classifier.decoder.align, classifier.decoder.compare):
-            torch.nn.init.xavier_normal_(network.first.weight)  # on heads too: behind zeros faults would hide
-        return classifier
+        return heed_heads(classifier)
 
     return make
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from playwright.sync_api import Locator, Page, expect
+from untrained_pairs import heed_heads
 
 from latent.nn import checkpoint
 from latent.nn.pair_classifier import PairClassifier, PairConfig
@@ -190,7 +191,8 @@ def words_of_a_model(folder: Path) -> PairClassifier:
     torch.manual_seed(2)
     config = PairConfig(estimator="marginals", embedding_size=8, hidden_size=12)
     labels = ["entailment", "neutral", "contradiction"]
-    classifier = PairClassifier(config, Vocabulary(sorted({*SIDES[0], *SIDES[1]})), labels).eval()
+    vocabulary = Vocabulary(sorted({*SIDES[0], *SIDES[1]}))
+    classifier = heed_heads(PairClassifier(config, vocabulary, labels)).eval()
     path = folder / "snli-marginals" / "model.safetensors"
     path = checkpoint.save(path, classifier, metrics={}, seed=0, training={"task": "snli"})
     loaded = checkpoint.load(path).classifier

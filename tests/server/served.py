@@ -12,6 +12,7 @@ import httpx
 import torch
 import uvicorn
 from fastapi import FastAPI
+from untrained_pairs import heed_heads
 
 from latent.nn import checkpoint
 from latent.nn.pair_classifier import PairClassifier, PairConfig
@@ -34,7 +35,8 @@ def write_model(folder: Path, estimator: str, seed: int = 0) -> Path:
 def write_pair_model(folder: Path) -> Path:
     torch.manual_seed(0)
     config = PairConfig(estimator="marginals", embedding_size=8, hidden_size=12)
-    classifier = PairClassifier(config, Vocabulary(WORDS), ["entailment", "neutral", "contradiction"]).eval()
+    labels = ["entailment", "neutral", "contradiction"]
+    classifier = heed_heads(PairClassifier(config, Vocabulary(WORDS), labels)).eval()
     path = folder / "snli-marginals" / "model.safetensors"
     return checkpoint.save(path, classifier, metrics={}, seed=0, training={"task": "snli"})
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import torch
 from served import WORDS, running, settings_for, write_model, write_pair_model
+from untrained_pairs import heed_heads
 
 from latent.nn import checkpoint
 from latent.nn.pair_classifier import PairClassifier, PairConfig
@@ -119,9 +120,9 @@ def test_the_alignment_comes_where_it_is_asked_for(pairs: httpx.Client, folder: 
 def test_the_alignment_is_that_of_the_structure_of_training_in_one_pass(estimator: str) -> None:
     torch.manual_seed(1)
     config = PairConfig(estimator=estimator, embedding_size=8, hidden_size=12)
-    classifier = PairClassifier(config, Vocabulary(WORDS), ["entailment", "contradiction"]).eval()
+    classifier = heed_heads(PairClassifier(config, Vocabulary(WORDS), ["entailment", "contradiction"])).eval()
     passes: list[int] = []
-    classifier.decoder.align.register_forward_hook(lambda *_: passes.append(1))
+    classifier.decoder.register_forward_hook(lambda *_: passes.append(1))
     sentences = [(("a", "funny", "film"), ("dull",)), (("it", "is"), ("it", "is", "not", "bad"))]
     found = infer(classifier, [Item(each) for each in sentences], frozenset(STRUCTURE_NAMES))
     assert len(passes) == 1
