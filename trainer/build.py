@@ -88,6 +88,7 @@ def _untrained(
             structure=options.structure,
             embedding_size=size,
             distances=options.distances,
+            head_scale=options.head_scale,
             **{name: value for name, value in chosen.items() if value is not None},
         )
         classifier: Classifier = kind(config, vocabulary, labels)

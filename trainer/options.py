@@ -21,6 +21,9 @@ class ModelOptions:
     distances: int = 0
     """Let the score of an arc depend on how many words apart its ends are, up to so many; 0: as in the paper,
     where the score sees the two words' states only."""
+    head_scale: float = 1.0
+    """What the vector of a word's head is multiplied by, beside the word's own; 1: as in the paper. The
+    smaller, the more slowly a model learns to heed heads: for pairs 0.1 is better."""
     hidden_size: int | None = None
     """Size of a word's state; by default 100 for sentences (both directions of the LSTM together) and 200 for
     pairs."""

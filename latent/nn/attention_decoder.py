@@ -28,7 +28,8 @@ class AttentionDecoder(nn.Module):
               v_1 = \sum_i G([a_i; \beta_i; a_i - \beta_i; a_i \circ \beta_i])
 
     likewise the other way round, and :math:`y = H([v_1; v_2])`; F, G and H are two-layer ReLU networks, and
-    :math:`a_i` is a word's state or, with heads, that and the average of its head's, :math:`[x_i; c_i]`.
+    :math:`a_i` is a word's state or, with heads, that and :math:`r` times the average of its head's,
+    :math:`[x_i; r c_i]`.
     Source: Parikh et al. 2016, section 3, with scores scaled by the root of their size, and with difference
     and product beside the two vectors that are compared.
 
@@ -50,18 +51,21 @@ class AttentionDecoder(nn.Module):
         hidden_size: of all layers.
         labels: how many logits.
         dropout: share dropped in training of the states, and of what goes into each layer after the first.
-        with_heads: whether a word is read with its head.
+        head_scale: r, or None where a word is read without its head.
     """
 
-    def __init__(self, size: int, hidden_size: int, labels: int, dropout: float, *, with_heads: bool) -> None:
+    def __init__(
+        self, size: int, hidden_size: int, labels: int, dropout: float, head_scale: float | None
+    ) -> None:
         super().__init__()
-        word = 2 * size if with_heads else size
+        word = size if head_scale is None else 2 * size
+        self.head_scale = head_scale or 1.0
         self.align = TwoLayers(word, hidden_size, dropout)
         self.compare = TwoLayers(4 * word, hidden_size, dropout)
         self.aggregate = TwoLayers(2 * hidden_size, hidden_size, dropout)
         self.output = nn.Linear(hidden_size, labels)
         self.dropout = nn.Dropout(dropout)
-        if with_heads:
+        if head_scale is not None:
             for layers in (self.align, self.compare):
                 _start_without_heads(layers.first.weight, size)
 
@@ -72,13 +76,13 @@ class AttentionDecoder(nn.Module):
         of_words, of_others, of_difference, _ = compare.weight.chunk(4, dim=1)
         weight = torch.cat([align.weight, of_words + of_difference, of_others - of_difference])
         bias = torch.cat([align.bias, compare.bias, torch.zeros_like(compare.bias)])
-        return PairProjection(states, project(weight, bias, states))
+        return PairProjection(states, project(weight, bias, states, self.head_scale))
 
     def forward(
         self, projected: PairProjection, structure: Tensor | None, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of each pair, and the attention of each word to those of the other sentence."""
-        words, layers = map(paired, _under(projected, structure))
+        words, layers = map(paired, _under(projected, structure, self.head_scale))
         to_align, of_words, of_others = layers.chunk(3, dim=-1)
         attention = self._attend(to_align, mask)
         aligned = attention @ torch.cat([words, of_others], dim=-1).flip(1)
@@ -126,13 +130,13 @@ def paired(sentences: Tensor) -> Tensor:
     return sentences.reshape(-1, 2, *sentences.shape[1:])
 
 
-def _under(projected: PairProjection, structure: Tensor | None) -> tuple[Tensor, Tensor]:
+def _under(projected: PairProjection, structure: Tensor | None, head_scale: float) -> tuple[Tensor, Tensor]:
     """Return each word's vector, with its head's under a structure, and what the first layers make of it."""
     states, layers = projected
     if structure is None:
         return states[:, 1:], layers.own
     trees = structure.flatten(0, 1)
-    heads = head_context(trees, states)
+    heads = head_scale * head_context(trees, states)
     words = states[:, 1:].repeat(len(heads) // len(states), 1, 1)
     return torch.cat([words, heads], dim=-1), layers.under(trees)
 

@@ -12,25 +12,27 @@ from latent.nn.head_context import Projected, project
 class HeadDecoder(nn.Module):
     r"""Give each word its head's vector, attend over the words, and classify.
 
-    .. math:: u_m = \mathrm{ReLU}(A [x_m; c_m] + a), \qquad
+    .. math:: u_m = \mathrm{ReLU}(A [x_m; r c_m] + a), \qquad
               \alpha = \mathrm{softmax}_m(q^\top u_m), \qquad
               y = B \sum_m \alpha_m u_m + b
 
-    with :math:`c_m` the head context of word m. Source: understanding-spigot, section 7.2.1.
+    with :math:`c_m` the head context of word m and :math:`r` the head scale, 1 in the source:
+    understanding-spigot, section 7.2.1.
 
     Shapes: states ``(batch, n+1, state_size)``, projected once, structure ``(S · batch, n+1, n+1)`` and
     lengths ``(batch,)`` to logits ``(S · batch, labels)``.
     """
 
-    def __init__(self, state_size: int, labels: int) -> None:
+    def __init__(self, state_size: int, labels: int, head_scale: float = 1.0) -> None:
         super().__init__()
+        self.head_scale = head_scale
         self.affine = nn.Linear(2 * state_size, state_size)
         self.query = nn.Linear(state_size, 1)
         self.output = nn.Linear(state_size, labels)
 
     def project(self, states: Tensor) -> Projected:
         """Return what every structure of these sentences is decoded from."""
-        return project(self.affine.weight, self.affine.bias, states)
+        return project(self.affine.weight, self.affine.bias, states, self.head_scale)
 
     def forward(self, projected: Projected, structure: Tensor | None, lengths: Tensor) -> Tensor:
         """Return the logits of each sentence under each of its structures."""

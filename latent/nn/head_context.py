@@ -51,7 +51,7 @@ class Projected(NamedTuple):
     own: Tensor
     """``(batch, n, out)``: :math:`W_1 x_m + b`."""
     as_head: Tensor | None
-    """``(batch, n+1, out)``: :math:`W_2 x_h`, the root at index 0; None where words stand without heads."""
+    """``(batch, n+1, out)``: :math:`r W_2 x_h`, the root at index 0; None where words stand without heads."""
 
     def under(self, structure: Tensor) -> Tensor:
         """Return what the layer makes of each word with its head: ``(S · batch, n, out)``."""
@@ -60,10 +60,10 @@ class Projected(NamedTuple):
         return head_context(structure, self.as_head, self.own)
 
 
-def project(weight: Tensor, bias: Tensor, states: Tensor) -> Projected:
+def project(weight: Tensor, bias: Tensor, states: Tensor, head_scale: float = 1.0) -> Projected:
     r"""Do the part of a linear layer on each word and its head that no structure changes.
 
-    .. math:: W [x_m; c_m] + b = (W_1 x_m + b) + \sum_h z_{h \to m} \, W_2 x_h
+    .. math:: W [x_m; r c_m] + b = (W_1 x_m + b) + \sum_h z_{h \to m} \, r W_2 x_h
 
     So its products are taken once, however many structures the words are read under.
 
@@ -71,12 +71,14 @@ def project(weight: Tensor, bias: Tensor, states: Tensor) -> Projected:
         weight: ``(out, 2 · dim)``, :math:`W_1` and :math:`W_2` side by side; or ``(out, dim)``, no heads.
         bias: ``(out,)``.
         states: ``(batch, n+1, dim)``, the root's vector at index 0.
+        head_scale: :math:`r`.
 
     Cost: one matrix product, O(batch · n · dim · out).
     """
     if weight.shape[1] == states.shape[-1]:
         return Projected(linear(states[:, 1:], weight, bias), None)
-    halves = torch.cat(weight.chunk(2, dim=1))
+    on_words, on_heads = weight.chunk(2, dim=1)
+    halves = torch.cat([on_words, head_scale * on_heads])
     both = linear(states, halves, torch.cat([bias, torch.zeros_like(bias)]))
     own, as_head = both.chunk(2, dim=-1)
     return Projected(own[:, 1:], as_head)

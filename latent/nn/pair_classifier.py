@@ -118,7 +118,8 @@ class PairClassifier(nn.Module):
         self.encoder = WordEncoder(vocabulary, config.embedding_size, size, config.dropout)
         trees = self.forward_structure is not None
         self.arc_scorer = ArcScorer(size, size, config.distances) if trees else None
-        self.decoder = AttentionDecoder(size, size, len(labels), config.dropout, with_heads=trees)
+        head_scale = config.head_scale if trees else None
+        self.decoder = AttentionDecoder(size, size, len(labels), config.dropout, head_scale)
 
     @property
     def forward_structure(self) -> str | None:

@@ -42,6 +42,9 @@ class SentenceConfig(BaseModel):
     """Share of each embedding's entries dropped in training."""
     distances: int = Field(default=0, ge=0, le=4096)
     """How far apart two words may be for their arc's score to see it; 0: the score sees no distance."""
+    head_scale: float = Field(default=1.0, gt=0.0, le=1.0)
+    """What a head's vector is multiplied by beside the word's own. Models can be the same with any of them,
+    but the smaller it is, the more slowly steps of Adam change what heads count for."""
 
     @field_validator("estimator")
     @classmethod
@@ -130,7 +133,7 @@ class SentenceClassifier(nn.Module):
             self.decoder = SumDecoder(config.hidden_size, len(labels))
         else:
             self.arc_scorer = ArcScorer(config.hidden_size, config.hidden_size, config.distances)
-            self.decoder = HeadDecoder(config.hidden_size, len(labels))
+            self.decoder = HeadDecoder(config.hidden_size, len(labels), config.head_scale)
 
     @property
     def forward_structure(self) -> str | None:

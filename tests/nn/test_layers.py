@@ -85,6 +85,16 @@ def test_root_stands_before_the_words():
     assert states[1, 2].eq(0).all()
 
 
+def test_words_are_read_with_a_share_of_their_heads():
+    torch.manual_seed(0)
+    decoder = HeadDecoder(4, 2, head_scale=0.25)
+    states, tree, lengths = torch.randn(1, 4, 4), torch.eye(4).roll(-1, 0)[None], torch.tensor([3])
+    heads = head_context(tree, states)
+    hidden = torch.relu(decoder.affine(torch.cat([states[:, 1:], 0.25 * heads], -1)))[0]
+    wanted = decoder.output(decoder.query(hidden).softmax(0).T @ hidden)
+    torch.testing.assert_close(decoder(decoder.project(states), tree, lengths), wanted)
+
+
 def test_attention_weighs_words():
     """With a query of zeros every word weighs the same; a strong query picks one word's vector."""
     torch.manual_seed(0)

@@ -71,12 +71,17 @@ def test_every_estimator_trains(make_pairs, estimator):
         assert parameter.grad.isfinite().all(), name
 
 
-def test_decoder_is_the_papers_formula(make_pairs):
+@pytest.mark.parametrize(("estimator", "head_scale"), [("none", 1.0), ("marginals", 1.0), ("spigot", 0.3)])
+def test_decoder_is_the_papers_formula(make_pairs, estimator, head_scale):
     """One pair without padding, word by word."""
-    classifier = make_pairs("none").double().eval()
+    classifier = make_pairs(estimator, head_scale=head_scale).double().eval()
     decoder = classifier.decoder
     encoding = classifier.encode(classifier.batch([PAIRS[0]]))
-    a, b = encoding.states[0, 0, 1:5], encoding.states[0, 1, 1:4]
+    structure = classifier.infer(encoding, classifier.forward_structure)
+    a, b = (
+        torch.stack([word_with_head(encoding, structure, 0, side, m, head_scale) for m in range(1, n + 1)])
+        for side, n in enumerate(encoding.lengths[0])
+    )
     scores = decoder.align(a) @ decoder.align(b).T / 8**0.5
 
     def compare(x, y):
@@ -85,7 +90,7 @@ def test_decoder_is_the_papers_formula(make_pairs):
     one = sum(compare(a[i], scores[i].softmax(0) @ b) for i in range(4))
     other = sum(compare(b[j], scores[:, j].softmax(0) @ a) for j in range(3))
     wanted = decoder.output(decoder.aggregate(torch.cat([one, other])))
-    torch.testing.assert_close(classifier.decode(encoding, None)[0], wanted)
+    torch.testing.assert_close(classifier.decode(encoding, structure)[0], wanted)
 
 
 @pytest.mark.parametrize("estimator", ["none", "marginals", "spigot"])
@@ -110,12 +115,12 @@ def test_the_alignment_is_the_softmax_that_the_decoder_reads(make_pairs, estimat
     torch.testing.assert_close(alignment, wanted)
 
 
-def word_with_head(encoding, structure, b, side, modifier):
+def word_with_head(encoding, structure, b, side, modifier, head_scale=1.0):
     states = encoding.states[b, side]
     if structure is None:
         return states[modifier]
     head = sum(structure[b, side, h, modifier] * states[h] for h in range(len(states)))
-    return torch.cat([states[modifier], head])
+    return torch.cat([states[modifier], head_scale * head])
 
 
 def test_padding_never_reaches_the_alignment(make_pairs):
