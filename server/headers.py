@@ -1,6 +1,9 @@
-"""Headers of a request as ASGI hands them over: names in lower case, values as bytes."""
+"""A request as ASGI hands it over: its headers (names in lower case, values as bytes), and its state."""
 
 from starlette.types import Scope
+
+BODY_CAME = "body_came"
+"""In a request's state where all of its body is here already, so that nobody has to time it."""
 
 
 def header(scope: Scope, name: bytes) -> str:

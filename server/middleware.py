@@ -1,8 +1,8 @@
 """What every request passes through: an id, limits on its body, safe headers, counts, compression."""
 
 import asyncio
+import random
 import re
-import secrets
 import time
 
 from starlette.datastructures import MutableHeaders, State
@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import ApiError, problem_response
-from server.headers import header
+from server.headers import BODY_CAME, header
 from server.infer import ROUTES
 from server.logs import log
 from server.metrics import Metrics
@@ -45,10 +45,13 @@ QUIET = {"/livez", "/readyz", "/metrics"}
 """Asked every few seconds by machines: counted, but not logged."""
 
 
+_ids = random.Random()  # seeded by the system once: an id has to be new, not secret
+
+
 def request_id(scope: Scope) -> str:
     """Return the client's id for its request where it is a plain word, else a new one."""
     given = header(scope, b"x-request-id")
-    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return given if REQUEST_ID.fullmatch(given) else f"{_ids.getrandbits(128):032x}"
 
 
 class CompressReads:
@@ -93,7 +96,7 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, self._limited(receive), send_safely)
+            await self.app(scope, self._limited(scope, receive), send_safely)
         except ApiError as error:  # raised where the framework does not turn it into an answer
             await problem_response(error, id_)(scope, receive, send_safely)
         except ClientDisconnect:
@@ -128,7 +131,7 @@ class Guard:
                 },
             )
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Count the body as it is read, so that a wrong Content-Length does not help, and time it."""
         total, complete = 0, False
         deadline = asyncio.get_running_loop().time() + self.settings.body_seconds
@@ -137,12 +140,8 @@ class Guard:
             nonlocal total, complete
             if complete:  # from here on it is about the client going away
                 return await receive()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError as error:
-                detail = f"the body did not arrive within {self.settings.body_seconds:g} seconds"
-                raise ApiError(408, "body_too_slow", detail, headers={"Connection": "close"}) from error
+            here = BODY_CAME in scope["state"]
+            message = await (receive() if here else self._in_time(receive, deadline))
             total += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if total > self.settings.max_body_bytes:
@@ -151,3 +150,11 @@ class Guard:
             return message
 
         return limited
+
+    async def _in_time(self, receive: Receive, deadline: float) -> Message:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await receive()
+        except TimeoutError as error:
+            detail = f"the body did not arrive within {self.settings.body_seconds:g} seconds"
+            raise ApiError(408, "body_too_slow", detail, headers={"Connection": "close"}) from error

@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server import logs
+from server.headers import BODY_CAME
 from server.settings import Settings
 
 _M_ARENA_MAX = -8  # of malloc.h
@@ -92,7 +93,7 @@ class _Server(uvicorn.Server):
 
 
 def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Make uvicorn's protocol close connections whose headers take too long: it has no such limit itself."""
+    """Make uvicorn's protocol close connections whose headers take too long, and tell what came whole."""
 
     class Protocol(HttpToolsProtocol):
         _headers_due: asyncio.TimerHandle | None = None
@@ -108,6 +109,10 @@ def _protocol(seconds: float) -> type[asyncio.Protocol]:
         def on_headers_complete(self) -> None:
             self._headers_came()
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self.scope["state"][BODY_CAME] = True
+            super().on_message_complete()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._headers_came()
