@@ -15,9 +15,10 @@ from latent.kernels.cpu import jit
 from server.predictor import Alignment, Item, Prediction, Probabilities, SentenceTrees
 from server.schemas import Parameters, TreeParameters
 
-_MODIFIER = np.frombuffer(b'{"modifier":', np.uint8)
-_HEAD = np.frombuffer(b',"head":', np.uint8)
-_PROBABILITY = np.frombuffer(b',"probability":', np.uint8)
+# As tuples, so that the compiler writes eight bytes at a time, knowing what they are.
+_MODIFIER = tuple(b'{"modifier":')
+_HEAD = tuple(b',"head":')
+_PROBABILITY = tuple(b',"probability":')
 _BYTES_AN_ARC = 80  # two places of a dozen digits, and a probability
 _DECIMALS = 6  # what single precision is worth, in a third of the digits
 
@@ -25,31 +26,35 @@ _DECIMALS = 6  # what single precision is worth, in a third of the digits
 def prediction(labels: tuple[str, ...], item: Item, found: Prediction, wanted: Parameters) -> bytes:
     """Write one model's answer for one input."""
     trees: Sequence[SentenceTrees | None] = found.trees or [None] * len(item.sentences)
-    outcome = _outcome(labels, found.scores)
-    by_structure = [
-        b'"%b":%b' % (name.encode(), _outcome(labels, s)) for name, s in found.by_structure.items()
-    ]
-    sentences = [_sentence(*both, wanted.trees) for both in zip(item.sentences, trees, strict=True)]
-    alignment = _alignment(found.alignment) if wanted.alignment and found.alignment else b"null"
-    return b'%b,"by_structure":{%b},"sentences":[%b],"alignment":%b}' % (
-        outcome[:-1],
-        b",".join(by_structure),
-        b",".join(sentences),
-        alignment,
-    )
+    parts = [_outcomes(labels, found)]
+    for words, tree in zip(item.sentences, trees, strict=True):
+        parts += (b'{"tokens":', to_json(words), b',"trees":')
+        parts += [b"null"] if tree is None else _trees(tree, wanted.trees)
+        parts.append(b"},")
+    parts[-1] = b'}],"alignment":'
+    parts.append(_alignment(found.alignment) if wanted.alignment and found.alignment else b"null")
+    parts.append(b"}")
+    return b"".join(parts)
 
 
-def _outcome(labels: tuple[str, ...], scores: list[float]) -> bytes:
-    template, names = _labels(labels)
-    return template % (names[scores.index(max(scores))], *scores)
+def _outcomes(labels: tuple[str, ...], found: Prediction) -> bytes:
+    """Write the labels and scores, up to where the sentences begin."""
+    template, names = _template(labels, tuple(found.by_structure))
+    gaps: list[bytes] = []
+    for scores in (found.scores, *found.by_structure.values()):
+        gaps.append(names[scores.index(max(scores))])
+        gaps += to_json(scores)[1:-1].split(b",")
+    return template % tuple(gaps)
 
 
 @cache
-def _labels(labels: tuple[str, ...]) -> tuple[bytes, list[bytes]]:
-    """Return what stays the same in every outcome, with gaps for the best label and the scores."""
+def _template(labels: tuple[str, ...], structures: tuple[str, ...]) -> tuple[bytes, list[bytes]]:
+    """Return what stays the same, with gaps for the best label and the scores, and the labels as JSON."""
     names = [to_json(label) for label in labels]
-    scores = b",".join(b'{"label":%b,"score":%%a}' % name.replace(b"%", b"%%") for name in names)
-    return b'{"label":%%b,"scores":[%b]}' % scores, names
+    scores = b",".join(b'{"label":%b,"score":%%b}' % name.replace(b"%", b"%%") for name in names)
+    outcome = b'{"label":%%b,"scores":[%b]' % scores
+    each = b",".join(b'"%b":%b}' % (structure.encode(), outcome) for structure in structures)
+    return b'%b,"by_structure":{%b},"sentences":[' % (outcome, each), names
 
 
 def _alignment(alignment: Alignment) -> bytes:
@@ -62,12 +67,7 @@ def _rows(probabilities: Probabilities) -> list[list[float]]:
     return rows
 
 
-def _sentence(words: Sequence[str], tree: SentenceTrees | None, wanted: TreeParameters) -> bytes:
-    trees = b"null" if tree is None else _trees(tree, wanted)
-    return b'{"tokens":%b,"trees":%b}' % (to_json(words), trees)
-
-
-def _trees(tree: SentenceTrees, wanted: TreeParameters) -> bytes:
+def _trees(tree: SentenceTrees, wanted: TreeParameters) -> list[bytes]:
     """Write the structures that were asked for and found; the others are null."""
     best = marginals = mixture = size = b"null"
     if "map" in wanted.return_ and tree.heads is not None:
@@ -78,7 +78,10 @@ def _trees(tree: SentenceTrees, wanted: TreeParameters) -> bytes:
         size = b"%d" % len(tree.support)
         kept = tree.support[: wanted.max_trees]
         mixture = to_json([{"weight": weight, "heads": heads} for weight, heads in kept])
-    return b'{"map":%b,"marginals":%b,"sparsemap":%b,"support_size":%b}' % (best, marginals, mixture, size)
+    return [
+        *(b'{"map":', best, b',"marginals":', marginals),
+        *(b',"sparsemap":', mixture, b',"support_size":', size, b"}"),
+    ]
 
 
 def arcs_json(marginals: Probabilities, least: float) -> bytes:
@@ -114,7 +117,7 @@ def _write_arcs(marginals: Probabilities, least: np.float32, out: NDArray[np.uin
 
 
 @jit.compiled
-def _write_bytes(text: NDArray[np.uint8], out: NDArray[np.uint8], end: int) -> int:
+def _write_bytes(text: tuple[int, ...], out: NDArray[np.uint8], end: int) -> int:
     for i in range(len(text)):
         out[end + i] = text[i]
     return end + len(text)
