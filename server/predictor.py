@@ -6,6 +6,7 @@ One pass of the encoder serves every structure of a batch; the classifier then r
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -220,9 +221,12 @@ class _Inference:
     def _mixture(self, supports: Sequence[Support]) -> Tensor:
         """Add up the trees of each support by weight: SparseMAP's projection, without projecting again."""
         mu = np.zeros(self.scores.shape, dtype=np.float64)
-        for b, support in enumerate(supports):
-            for weight, heads in support:
-                mu[b, heads, range(1, len(heads) + 1)] += weight
+        rows = mu.reshape(len(mu), -1)
+        for row, support, n in zip(rows, supports, self.words, strict=True):
+            weights = [weight for weight, _ in support]
+            heads = np.fromiter(chain.from_iterable(heads for _, heads in support), np.intp).reshape(-1, n)
+            arcs = heads * mu.shape[-1] + np.arange(1, n + 1)
+            np.add.at(row, arcs.ravel(), np.repeat(weights, n))
         return torch.from_numpy(mu).to(self.scores)
 
     def apply_rules(self, items: Sequence[Item]) -> dict[int, NoTreeError]:
