@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from operator import attrgetter
+from typing import cast
 
 from server.metrics import Metrics
 from server.predictor import Item, NoTreeError, Prediction, Reading, predict
@@ -73,14 +74,18 @@ class Work:
     job: Job
     index: int
     item: Item
-    seconds: float = 0.0
-    """What its inference will take, by the pace of late."""
-    since: float = field(default_factory=time.perf_counter)
+    pace: InitVar[float] = 0.0
+    """Seconds a word."""
+    words: int = field(init=False)
     length: int = field(init=False)
     """Words of the longest sentence: what the batch is padded to."""
+    seconds: float = field(init=False)
+    """What its inference will take, by the pace of late."""
 
-    def __post_init__(self) -> None:
-        self.length = max(map(len, self.item.sentences))
+    def __post_init__(self, pace: float) -> None:
+        lengths = [len(sentence) for sentence in self.item.sentences]
+        self.words, self.length = sum(lengths), max(lengths)
+        self.seconds = pace * self.words
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,7 @@ class Batcher:
         results: list[list[Result | None]] = [[None] * len(items) for _ in models]
         job = Job(tuple(models), wanted, future, results, len(items))
         pace = self._pace.of(models, wanted)
-        works = [Work(job, index, item, pace * item.words) for index, item in enumerate(items)]
+        works = [Work(job, index, item, pace) for index, item in enumerate(items)]
         with self._changed:
             self.check()
             for model in models:
@@ -264,7 +269,7 @@ class Batcher:
                 if self._closing:
                     return []
                 self._changed.wait()
-            key, queue = min(self._queues.items(), key=lambda entry: entry[1][0].since)
+            key, queue = min(self._queues.items(), key=lambda entry: entry[1][0].job.since)
             batch = choose(queue, self.budget)
             taken = set(map(id, batch))
             self._queues[key] = [work for work in queue if id(work) not in taken]
@@ -325,6 +330,7 @@ class Batcher:
 
     def _predict(self, job: Job, batch: list[Work]) -> Results:
         items, reading = [work.item for work in batch], Reading()
+        words = sum(work.words for work in batch)
         results: Results = []
         for model in job.models:
             start = time.perf_counter()
@@ -332,9 +338,9 @@ class Batcher:
             try:
                 results.append(predict(model.classifier, items, job.wanted, batches.note_stage, reading))
             finally:
-                seconds, words = time.perf_counter() - start, sum(item.words for item in items)
+                seconds = time.perf_counter() - start
                 self._pace.note(model, job.wanted, seconds, words)
-                batches.note(words, seconds, [start - work.since for work in batch])
+                batches.note(words, seconds, [start - work.job.since for work in batch])
         return results
 
 
@@ -365,7 +371,7 @@ def _deliver(
             of_model[work.index] = found[position]
         job.missing -= 1
         if not job.missing:
-            job.future.set_result([[one for one in row if one is not None] for row in job.results])
+            job.future.set_result(cast(Results, job.results))
 
 
 def _fail(job: Job, error: Exception) -> None:
@@ -375,8 +381,8 @@ def _fail(job: Job, error: Exception) -> None:
 
 def _note(batch: list[Work], start: float, seconds: float) -> None:
     """Tell each job of the batch, once however many of its items are in it."""
-    tokens = sum(work.item.words for work in batch)
-    for job in {id(work.job): work.job for work in batch}.values():
+    tokens = sum(work.words for work in batch)
+    for job in {work.job for work in batch}:
         job.queue_seconds = max(job.queue_seconds, start - job.since)
         job.inference_seconds += seconds
         job.batch_items = max(job.batch_items, len(batch))

@@ -7,7 +7,7 @@ inference, so they are served as plain ASGI, behind the same guard.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -46,12 +46,11 @@ class Call:
     state: State
     scope: Scope
     receive: Receive
+    service: Service = field(init=False)
+    """The running service."""
 
-    @property
-    def service(self) -> Service:
-        """The running service."""
-        service: Service = self.state.service
-        return service
+    def __post_init__(self) -> None:
+        self.service = self.state.service
 
 
 Answer = Callable[[Call], Awaitable[bytes]]
@@ -221,8 +220,11 @@ class _Watch:
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        self.timer = loop.call_at(self.deadline, self._fail, _too_slow(self.seconds))
+        self.timer = loop.call_at(self.deadline, self._give_up)
         self.task = loop.create_task(self._wait())
+
+    def _give_up(self) -> None:
+        self._fail(ApiError(504, "too_slow", f"no answer within {self.seconds:g} seconds"))
 
     async def _wait(self) -> None:
         while (await self.call.receive())["type"] != "http.disconnect":
@@ -233,10 +235,6 @@ class _Watch:
         waited_for = next((job.future for job in self.jobs if not job.future.done()), None)
         if waited_for is not None:
             waited_for.set_exception(error)
-
-
-def _too_slow(seconds: float) -> ApiError:
-    return ApiError(504, "too_slow", f"no answer within {seconds:g} seconds")
 
 
 def _predictions(results: Sequence[Result]) -> list[Prediction]:
@@ -250,17 +248,17 @@ def _predictions(results: Sequence[Result]) -> list[Prediction]:
 
 async def _answer(call: Call, items: Sequence[Item], write: Callable[[], bytes]) -> bytes:
     """Write an answer; off the event loop where it is long."""
-    if sum(item.words**2 for item in items) > MANY_ARCS:
+    words = [item.words for item in items]
+    if sum(n * n for n in words) > MANY_ARCS:
         async with call.service.writing:
             content = await asyncio.to_thread(write)
     else:
         content = write()
-    words = sum(item.words for item in items)
     # An id is letters, digits, dots, dashes: nothing in it needs an escape.
     return b'{"id":"%b",%b,"usage":{"tokens":%d}}' % (
         call.scope["state"]["request_id"].encode(),
         content,
-        words,
+        sum(words),
     )
 
 
