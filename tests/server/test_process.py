@@ -206,12 +206,16 @@ def _rest(connection: socket.socket) -> bytes:
         return b""
 
 
-def test_slow_headers_are_cut_off_and_half_closed_clients_are_answered(model_folder: Path) -> None:
-    with serving(model_folder, header_seconds=0.3) as (_, url):
+def test_slow_clients_are_cut_off_and_half_closed_ones_are_answered(model_folder: Path) -> None:
+    with serving(model_folder, header_seconds=0.3, body_seconds=0.3) as (_, url):
         address = (httpx.URL(url).host, httpx.URL(url).port)
         with socket.create_connection(address, timeout=30) as slow:
             slow.sendall(b"GET /livez HTTP/1.1\r\nHo")
             assert _rest(slow) == b""
+        with socket.create_connection(address, timeout=30) as slow:
+            head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            slow.sendall(head + b"Content-Length: 9\r\n\r\n{")
+            assert _rest(slow).startswith(b"HTTP/1.1 408 ")
         with socket.create_connection(address, timeout=30) as half:
             half.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             half.shutdown(socket.SHUT_WR)
