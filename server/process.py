@@ -97,14 +97,21 @@ def _protocol(seconds: float) -> type[asyncio.Protocol]:
 
     class Protocol(HttpToolsProtocol):
         _headers_due: asyncio.TimerHandle | None = None
+        _reads_headers = True
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._await_headers()
 
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._reads_headers and self._headers_due is None:  # they did not come whole
+                self._await_headers()
+
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            self._await_headers()
+            self._headers_came()
+            self._reads_headers = True
 
         def on_headers_complete(self) -> None:
             self._headers_came()
@@ -119,10 +126,10 @@ def _protocol(seconds: float) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def _await_headers(self) -> None:
-            self._headers_came()
             self._headers_due = self.loop.call_later(seconds, self.transport.abort)
 
         def _headers_came(self) -> None:
+            self._reads_headers = False
             if self._headers_due is not None:
                 self._headers_due.cancel()
                 self._headers_due = None
