@@ -2,12 +2,16 @@
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
+import traceback
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import TextIO
 
 log = logging.getLogger("understory")
@@ -17,23 +21,58 @@ PAUSE = 0.1
 MOST_WAITING = 10_000
 """Lines: where a disk is so slow that more wait, the oldest are lost."""
 
+MOST_CAUSES = 10
+"""Errors told of in one line, of those that led to each other."""
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+_REPRESENTATION = re.compile(r"[\n<({\[]")
+"""Where the loop's messages begin to show tasks and arguments, and with them what these hold."""
+
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, message, and whatever `extra` holds."""
+    """Time, level, message, and whatever `extra` holds; messages of exceptions only with the users' text."""
+
+    def __init__(self, log_text: bool = False) -> None:
+        super().__init__()
+        self.log_text = log_text
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
+            "message": self._message(record),
             **{name: value for name, value in vars(record).items() if name not in _OWN},
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = self._exception(record.exc_info)
         return json.dumps(line, default=str)
+
+    def _message(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        if self.log_text or record.name != "asyncio":
+            return message
+        return _REPRESENTATION.split(message, maxsplit=1)[0].strip()
+
+    def _exception(self, exc_info: ExcInfo) -> str:
+        if self.log_text or exc_info[1] is None:
+            return self.formatException(exc_info)
+        return "\n".join(_places(exc_info[1]))
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    """Tell types and places of an error and of those that led to it; their messages may quote a text."""
+    cause: BaseException | None = error
+    for _ in range(MOST_CAUSES):
+        if cause is None:
+            return
+        yield f"{type(cause).__module__}.{type(cause).__qualname__}"
+        for frame in traceback.extract_tb(cause.__traceback__):
+            yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 class Writer(logging.Handler):
@@ -79,10 +118,11 @@ def let_go() -> None:
             setattr(sys, name, None)
 
 
-def set_up(level: str) -> None:
-    """Send all logs of this process to standard output."""
+def set_up(level: str, log_text: bool) -> None:
+    """Send all logs of this process to standard output, also those of errors that end a thread."""
     handler = Writer(sys.stdout)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(log_text))
+    threading.excepthook = _thread_ended
     logging.raiseExceptions = False
     # What no line tells need not be found out for each (the manual of `logging`, under "Optimization").
     logging._srcfile = None
@@ -90,3 +130,8 @@ def set_up(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in ("httpx", "httpcore", "numba", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _thread_ended(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None:
+        log.critical("an error ended a thread", exc_info=args.exc_value)

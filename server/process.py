@@ -31,7 +31,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     gc.disable()  # until all is loaded: little of it is garbage
     from server.app import create_app  # here: a parent of workers needs no torch
 
-    logs.set_up(settings.log_level)
+    logs.set_up(settings.log_level, settings.log_text)
     app = create_app(settings, when_loaded=_keep_what_is_loaded)
     config = uvicorn.Config(
         app,

@@ -51,16 +51,16 @@ class Service:
         """Load what is new or changed in the models' folder."""
         try:
             changed = self.registry.changed()
-        except Exception:
-            log.exception("looking for changed models failed; it will be tried again")
+        except Exception as error:  # its message is about files, and tells what to do
+            log.exception("looking for changed models failed; it will be tried again: %s", error)
             return
         for id_ in changed:
             try:
                 self.load(id_)
             except ModelError:  # logged, and told by /readyz
                 continue
-            except Exception:
-                log.exception("loading a model failed", extra={"model": id_})
+            except Exception as error:
+                log.exception("loading a model failed: %s", error, extra={"model": id_})
 
     def load(self, id_: str) -> Model:
         """Read a model and serve it; what was served under its id stays where that fails."""

@@ -40,7 +40,10 @@ class Settings(BaseSettings):
         default=None, min_length=8, description="Key to load and unload models with; off without one"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level")
-    log_text: bool = Field(default=False, description="Whether the users' text may be logged")
+    log_text: bool = Field(
+        default=False,
+        description="Whether the users' text may be logged, and messages of errors that may quote it",
+    )
     trace: bool = Field(default=False, description="OpenTelemetry traces, set up by OTEL_* (extra: trace)")
 
     max_words: int = Field(default=256, ge=1, description="Words in a sentence")

@@ -1,5 +1,7 @@
 """The log's own thread: what waits for a slow disk is bounded, and nobody waits with it."""
 
+import asyncio
+import gc
 import json
 import logging
 import threading
@@ -28,6 +30,41 @@ def record(number: int) -> logging.LogRecord:
     return logging.makeLogRecord(
         {"msg": "line", "levelno": logging.INFO, "levelname": "INFO", "number": number}
     )
+
+
+def test_what_the_loop_tells_of_a_lost_error_quotes_no_text(caplog: pytest.LogCaptureFixture) -> None:
+    """Its messages show futures, and those show the errors that nobody asked them for."""
+
+    async def lose() -> None:
+        loop = asyncio.get_running_loop()
+        loop.create_future().set_exception(KeyError("zyzzyva"))
+        loop.call_soon(lambda word: {}[word], "zyzzyva")
+        await asyncio.sleep(0)
+
+    asyncio.run(lose())
+    gc.collect()
+    written = [json.loads(logs.JsonFormatter().format(record)) for record in caplog.records]
+    lost, failed = sorted(written, key=lambda line: line["message"], reverse=True)
+    assert lost["message"] == "Future exception was never retrieved"
+    assert failed["message"].startswith("Exception in callback ")
+    assert lost["exception"] == "builtins.KeyError"  # it was never raised
+    assert "test_logs.py" in failed["exception"]
+    assert "zyzzyva" in caplog.text
+    assert "zyzzyva" not in json.dumps(written)
+
+
+def test_an_error_that_ends_a_thread_is_a_line_too(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", logs._thread_ended)
+    thread = threading.Thread(target=lambda: {}["zyzzyva"])
+    thread.start()
+    thread.join()
+    (written,) = [json.loads(logs.JsonFormatter().format(record)) for record in caplog.records]
+    assert written["message"] == "an error ended a thread"
+    assert "test_logs.py" in written["exception"]
+    assert "zyzzyva" not in json.dumps(written)
+    assert "zyzzyva" not in capsys.readouterr().err
 
 
 def test_behind_a_slow_disk_the_newest_lines_wait_and_the_oldest_are_lost(

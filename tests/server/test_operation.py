@@ -228,6 +228,32 @@ def test_the_log_tells_of_each_request_and_of_its_text_only_if_asked(
     assert (secret in json.dumps(lines())) == asked_for
 
 
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_an_unexpected_error_is_logged_with_its_place_and_quotes_the_text_only_if_asked(
+    app: FastAPI,
+    client: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    asked_for: bool,
+) -> None:
+    secret = "zyzzyva"
+
+    def look_up(_: object, items: list, *__: object) -> None:
+        try:
+            {}[items[0].sentences[0][0]]
+        except KeyError as error:
+            raise RuntimeError(f"no vector for {error}") from error
+
+    monkeypatch.setattr(batcher, "predict", look_up)
+    with caplog.at_level("DEBUG"):
+        assert client.post("/v1/predict", json={**ASK, "inputs": [secret]}).status_code == 500
+        wait_until(lambda: {"request", "unexpected error"} <= {one.message for one in caplog.records})
+    told = "\n".join(JsonFormatter(log_text=asked_for).format(record) for record in caplog.records)
+    for place in ("builtins.KeyError", "RuntimeError", "test_operation.py", "look_up"):
+        assert place.removeprefix("builtins." if asked_for else "") in told
+    assert (secret in told) == asked_for
+
+
 def test_a_comparison_of_too_many_models_is_refused(model_folder: Path) -> None:
     with running(create_app(settings_for(model_folder, max_models=3))) as client:
         body = {"models": ["sst-none", "sst-marginals", "sst-sparsemap", "sst-spigot"], "inputs": ["a"]}

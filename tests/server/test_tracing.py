@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from served import running, settings_for
 
-from server import tracing
+from server import batcher, tracing
 from server.app import create_app
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -20,6 +20,23 @@ def spans(exporter: InMemorySpanExporter, count: int) -> list[ReadableSpan]:
         assert time.monotonic() < deadline, [span.name for span in exporter.get_finished_spans()]
         time.sleep(0.01)
     return sorted(exporter.get_finished_spans(), key=lambda span: (span.name, span.start_time))
+
+
+def test_no_span_quotes_an_unexpected_error(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = InMemorySpanExporter()
+    monkeypatch.setattr(tracing, "OTLPSpanExporter", lambda: exporter)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+
+    def look_up(_: object, items: list, *__: object) -> None:
+        raise KeyError(items[0].sentences[0][0])
+
+    monkeypatch.setattr(batcher, "predict", look_up)
+    with running(create_app(settings_for(model_folder, trace=True))) as client:
+        asked = {"model": "sst-spigot", "inputs": ["confidential"]}
+        assert client.post("/v1/predict", json=asked).status_code == 500
+        (request,) = spans(exporter, 1)
+    assert request.attributes["http.status_code"] == 500
+    assert "confidential" not in request.to_json()
 
 
 def test_a_request_and_its_inference_are_spans_of_the_callers_trace(
