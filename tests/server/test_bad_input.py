@@ -1,9 +1,12 @@
 """Bad input gets the right status and a clear error, or a sane answer; never a 5xx."""
 
 import json
+import re
+from pathlib import Path
 
 import httpx
 import pytest
+from serving import serving
 
 from server.schemas import Problem
 
@@ -157,3 +160,31 @@ def test_unknown_paths_and_methods_are_problems_too(client: httpx.Client) -> Non
     for response, status in ((client.get("/v2"), 404), (client.get("/v1/predict"), 405)):
         assert response.status_code == status
         assert Problem.model_validate(response.json()).request_id
+
+
+STATUS = "/proc/{}/status"
+ROUNDS = 25
+MOST_GROWTH = 4 * 1024
+"""KiB: the requests of all rounds hold fifteen times as much."""
+
+
+def resident(pid: int) -> int:
+    """Return the KiB that a process holds."""
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(STATUS.format(pid)).read_text()).group(1))
+
+
+@pytest.mark.skipif(not Path(STATUS.format("self")).exists(), reason="reads Linux's /proc")
+def test_bad_input_leaves_nothing_in_memory(model_folder: Path) -> None:
+    bodies = [json.dumps(body).encode() for body, _ in INVALID.values()]
+    bodies += [json.dumps(predict(text)).encode() for text in SANE]
+    bodies += [*NOT_JSON.values(), b"x" * 2_000_000]
+    assert ROUNDS * sum(map(len, bodies)) > 15 * MOST_GROWTH * 1024
+    with serving(model_folder) as (process, url), httpx.Client(base_url=url, timeout=120) as client:
+        held = []
+        for _ in range(1 + ROUNDS):
+            for body in bodies:
+                headers = {"content-type": "application/json"}
+                status = client.post("/v1/predict", content=body, headers=headers).status_code
+                assert status in {200, 400, 413, 422}
+            held.append(resident(process.pid))
+    assert held[-1] - held[0] < MOST_GROWTH, held
