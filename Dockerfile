@@ -22,6 +22,11 @@ RUN NUMBA_CACHE_DIR=/app/kernels NUMBA_CPU_NAME=generic python -m server.kernels
 
 FROM python:${PYTHON}-slim
 ARG DEVICE=cpu
+# Triton compiles its launchers with the machine's C compiler, when it first meets the device.
+# hadolint ignore=DL3008
+RUN if [ "$DEVICE" = cuda ]; then apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*; fi
 RUN groupadd --gid 10001 understory && useradd --uid 10001 --gid 10001 --no-create-home understory
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
@@ -29,12 +34,13 @@ WORKDIR /app
 COPY static static
 COPY templates templates
 COPY models models
-# The root may be read-only: the compiled kernels go to /tmp, where numba wants to be able to write.
+# The root may be read-only: compiled kernels go to /tmp, where numba and Triton want to be able to write.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     NUMBA_CACHE_DIR=/tmp/kernels \
     NUMBA_CPU_NAME=generic \
+    TRITON_CACHE_DIR=/tmp/triton \
     UNDERSTORY_HOST=0.0.0.0 \
     UNDERSTORY_PORT=8000 \
     UNDERSTORY_DEVICE=${DEVICE} \

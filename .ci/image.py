@@ -4,7 +4,7 @@
 The build stage's RUN steps are executed in an empty folder that holds only what COPY brings, and the entry
 point is started with the last stage's environment, until the health check's own command says that it is
 healthy. Folders below that one stand for the image's /opt/venv, /app, /tmp and /usr/local/bin. Left out are
-the last stage's RUN steps, which make users. Build arguments come from the environment, as TORCH_INDEX.
+the last stage's RUN steps, which need to be root. Build arguments come from the environment, as TORCH_INDEX.
 """
 
 import json

@@ -167,6 +167,16 @@ def test_dashboard_and_alerts_ask_for_numbers_that_exist() -> None:
     assert len(asked) > 8
 
 
+def test_what_is_compiled_at_run_time_is_kept_where_a_read_only_root_lets_it() -> None:
+    image = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    caches = dict(re.findall(r"(\w+)_CACHE_DIR=(\S+)", image))
+    assert caches.keys() == {"NUMBA", "TRITON"}
+    for name in ("understory", "understory-gpu"):
+        (kept,) = COMPOSE["services"][name]["tmpfs"]
+        assert "exec" in kept.split(":")[1].split(",")
+        assert all(folder.startswith(kept.split(":")[0] + "/") for folder in caches.values())
+
+
 def test_the_build_context_holds_what_the_dockerfile_copies() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set()
