@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         description="Longest time in the queue and in a batch; what would take longer gets 429 at once",
     )
     batch_arcs: int = Field(
-        default=12_288, ge=1, description="Padded arcs in a batch: sentences x (longest + 1)²"
+        default=16_384, ge=1, description="Padded arcs in a batch: sentences x (longest + 1)²"
     )
     batch_tokens: int = Field(default=2_048, ge=1, description="Padded words in a batch: sentences x longest")
     timeout_seconds: float = Field(
