@@ -18,7 +18,7 @@ def accuracy_figure(table: dict[str, Any], path: Path) -> None:
     axes.errorbar(
         [100 * centre for centre, _ in ours],
         range(len(names)),
-        xerr=[100 * width for _, width in ours],
+        xerr=[100 * (width or 0.0) for _, width in ours],
         fmt="o",
         capsize=3,
         label="here",

@@ -86,7 +86,7 @@ def summarize(results: Sequence[dict[str, Any]], base: float | None) -> dict[str
     """Sum up the runs of one estimator: (mean, standard deviation) over seeds."""
     trained = results[0]["dev"]["trained"]
 
-    def over_seeds(split: str, structure: str) -> tuple[float, float] | None:
+    def over_seeds(split: str, structure: str) -> tuple[float, float | None] | None:
         if structure not in results[0][split]["accuracy"]:
             return None
         return spread([run[split]["accuracy"][structure] for run in results])
@@ -106,9 +106,9 @@ def summarize(results: Sequence[dict[str, Any]], base: float | None) -> dict[str
     }
 
 
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard deviation; that of one value is 0."""
-    return mean(values), stdev(values) if len(values) > 1 else 0.0
+def spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return mean and standard deviation; one value has none."""
+    return mean(values), stdev(values) if len(values) > 1 else None
 
 
 def agreements(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
@@ -150,14 +150,19 @@ def markdown(table: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _share(pair: tuple[float, float] | None) -> str:
-    return f"{100 * pair[0]:.2f} ± {100 * pair[1]:.2f}" if pair else ""
+def _share(pair: tuple[float, float | None] | None) -> str:
+    if pair is None:
+        return ""
+    middle, deviation = pair
+    return f"{100 * middle:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
 
 
 def _caption(table: dict[str, Any]) -> str:
+    seeds = len(table["seeds"])
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     text = (
-        f"Task `{table['task']}`; mean ± standard deviation over {len(table['seeds'])} seed(s), accuracy in "
-        "percent under the structure of training, and under MAP. "
+        f"Task `{table['task']}`; {over}, accuracy in percent under the structure of training, and "
+        "under MAP. "
         f"{table['tried']} configuration(s) were tried on the dev set; the test set was read once a run. "
         f"Epoch: {table['timing']} of an epoch over that of `none` here. Paper: {SOURCE}; "
         "minutes an epoch on one GPU."

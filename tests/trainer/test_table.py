@@ -29,7 +29,7 @@ def test_rows_are_means_and_sample_deviations_over_seeds():
     assert row["test"] == pytest.approx((0.85, 0.05))
     assert row["time_ratio"] == 2.0
     assert row["trees"]["mean_depth"] == pytest.approx(3.0)
-    assert spread([0.5]) == (0.5, 0.0)
+    assert spread([0.5]) == (0.5, None)
 
 
 def test_agreement_between_estimators_and_between_seeds():
@@ -110,6 +110,16 @@ def test_the_command_makes_a_table_and_does_not_run_twice(
     assert "7 configuration(s)" in text
     assert text == markdown(table)
     assert (tmp_path / "results" / "sst.svg").read_text().count("<svg") == 1
+    alone = [
+        "table",
+        "sst",
+        *flags.replace("0 1", "0").replace("none spigot", "spigot").split(),
+        *small.split(),
+    ]
+    assert main([*alone, *folders[:2], "--results", str(tmp_path / "alone")]) == 0
+    text = (tmp_path / "alone" / "sst.md").read_text()
+    assert "; one seed, accuracy" in text
+    assert text.count("±") == 2  # the paper's
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")}
     assert len(before) == 4
     capsys.readouterr()
