@@ -25,16 +25,20 @@ def _saturation(e, f, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath={"reassoc", "nsz", "contract", "arcp"})
-def _add_gradients(gradient, e, f, to_head, to_modifier, to_weight):  # type: ignore[no-untyped-def]
-    """Add g q (1 - q) to both ends and g q to the weight's sum, for one arc."""
-    one = e.dtype.type(1)
-    for k in range(e.size):
-        q = one / (one + e[k] * f[k])
+def _add_gradients(gradient, ends, to_ends, to_weight, b, i, j):  # type: ignore[no-untyped-def]
+    """Add g q (1 - q) to both ends and g q to the weight's sum, for one arc.
+
+    Rows are told by their places: counting the references of five slices an arc takes longer than the sum.
+    """
+    one = ends.dtype.type(1)
+    size = to_weight.shape[1]
+    for k in range(size):
+        q = one / (one + ends[b, i, k] * ends[b, j, size + k])
         whole = gradient * q
         part = whole - whole * q
-        to_weight[k] += whole
-        to_head[k] += part
-        to_modifier[k] += part
+        to_weight[b, k] += whole
+        to_ends[b, i, k] += part
+        to_ends[b, j, size + k] += part
 
 
 @compiled
@@ -71,14 +75,7 @@ def backward(gradients, ends, weight, lengths, to_ends, to_weight, start, step):
                 gradient = gradients[b, i, j]
                 if i != j and gradient != 0:
                     total += gradient
-                    _add_gradients(
-                        gradient,
-                        ends[b, i, :size],
-                        ends[b, j, size:],
-                        to_ends[b, i, :size],
-                        to_ends[b, j, size:],
-                        to_weight[b],
-                    )
+                    _add_gradients(gradient, ends, to_ends, to_weight, b, i, j)
         for i in range(lengths[b] + 1):
             _weigh(to_ends[b, i, :size], weight)
             _weigh(to_ends[b, i, size:], weight)
