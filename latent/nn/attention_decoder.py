@@ -85,11 +85,12 @@ class AttentionDecoder(nn.Module):
         words, layers = map(paired, _under(projected, structure, self.head_scale))
         to_align, of_words, of_others = layers.chunk(3, dim=-1)
         attention = self._attend(to_align, mask)
-        aligned = attention @ torch.cat([words, of_others], dim=-1).flip(1)
+        mixed = attention @ torch.cat([words, of_others], dim=-1).flip(1)
         size = words.shape[-1]
+        aligned, of_aligned = torch.split(mixed, [size, of_others.shape[-1]], dim=-1)
         of_product = self.compare.first.weight[:, 3 * size :]
-        compared = of_words + aligned[..., size:] + linear(words * aligned[..., :size], of_product)
-        summed = (self.compare.rest(compared) * mask.unsqueeze(-1)).sum(2)
+        compared = self.compare.rest(of_words + of_aligned + linear(words * aligned, of_product))
+        summed = mask.unsqueeze(2).to(compared.dtype) @ compared
         return self.output(self.aggregate(summed.flatten(1))), attention
 
     def _attend(self, to_align: Tensor, mask: Tensor) -> Tensor:
