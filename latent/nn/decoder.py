@@ -28,6 +28,8 @@ class HeadDecoder(nn.Module):
         self.head_scale = head_scale
         self.affine = nn.Linear(2 * state_size, state_size)
         self.query = nn.Linear(state_size, 1)
+        # A softmax takes no notice of it: its gradient is zero but for rounding, which Adam would magnify.
+        self.query.bias.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
         self.output = nn.Linear(state_size, labels)
 
     def project(self, states: Tensor) -> Projected:
