@@ -59,8 +59,8 @@ class PulledBack(Estimator):
     def label(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient) -> Tensor:
         r"""$\mu^k$, from $\mu^0$ = `mu`; calls `gradient` once for each inner step."""
 
-    def anchor(self, scores: Tensor, lengths: Tensor | None, z: Tensor) -> Tensor:
-        r"""What $\mu^k$ is subtracted from: $\hat z$ by the perceptron loss."""
+    def anchor(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, z: Tensor) -> Tensor:
+        r"""What $\mu^k$ is subtracted from, given $\mu^0$ and $\hat z$: this by the perceptron loss."""
         return z
 
     def value(self, scores: Tensor, lengths: Tensor | None, generator: torch.Generator | None) -> Tensor:
@@ -82,7 +82,7 @@ class PulledBack(Estimator):
 
         def surrogate(mu: Tensor, gradient: Gradient) -> Tensor:
             with torch.no_grad():
-                step = self.anchor(s, lengths, z) - self.label(s, lengths, mu, gradient)
+                step = self.anchor(s, lengths, mu, z) - self.label(s, lengths, mu, gradient)
                 return torch.where(parts, step, 0)
 
         if self.options.init == "map" and self.options.steps == 1:
@@ -135,9 +135,10 @@ class ProjectedDescent(PulledBack):
     def label(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient) -> Tensor:
         """Projected gradient descent."""
         forbidden, options = scores == -torch.inf, self.options
+        start = (scores, mu) if options.init == "marginals" else None
         for _ in range(options.steps):
             point = (mu - options.step_size * gradient(mu)).masked_fill(forbidden, -torch.inf)
-            mu = self.structure.sparsemap(point, lengths, tol=options.tol, max_iter=options.max_iter)
+            mu = self.structure.project(point, lengths, start, tol=options.tol, max_iter=options.max_iter)
         return mu
 
 
@@ -162,9 +163,9 @@ class SpigotCE(ProjectedDescent):
     )
     Options = ProjectedInteriorOptions
 
-    def anchor(self, scores: Tensor, lengths: Tensor | None, z: Tensor) -> Tensor:
+    def anchor(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, z: Tensor) -> Tensor:
         """Marg(s)."""
-        return self.structure.marginals(scores, lengths)
+        return mu if self.options.init == "marginals" else self.structure.marginals(scores, lengths)
 
 
 class SpigotEG(PulledBack):
@@ -179,9 +180,9 @@ class SpigotEG(PulledBack):
     gradient_formula = r"\mu^0 - \mu^k,\ s^t = s^{t-1} - \eta\,\gamma(\mu^{t-1}),\ \mu^t = \mathrm{Marg}(s^t)"
     Options = InteriorOptions
 
-    def anchor(self, scores: Tensor, lengths: Tensor | None, z: Tensor) -> Tensor:
+    def anchor(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, z: Tensor) -> Tensor:
         """Marg(s)."""
-        return self.structure.marginals(scores, lengths)
+        return mu if self.options.init == "marginals" else self.structure.marginals(scores, lengths)
 
     def label(self, scores: Tensor, lengths: Tensor | None, mu: Tensor, gradient: Gradient) -> Tensor:
         """Gradient steps on the scores, marginals after each."""

@@ -61,6 +61,20 @@ class PairStructure(Structure):
         both = ProjectionInfo(info.gap.view(-1, 2).sum(1), info.iterations.view(-1, 2).sum(1))
         return mu.view_as(scores), both
 
+    def project(
+        self,
+        scores: Tensor,
+        lengths: Tensor | None = None,
+        start: tuple[Tensor, Tensor] | None = None,
+        *,
+        tol: float | None = None,
+        max_iter: int | None = None,
+    ) -> Tensor:
+        """Project each sentence's scores by themselves; see ``Structure.project``."""
+        near = None if start is None else (start[0].flatten(0, 1), start[1].flatten(0, 1))
+        flat = self._flat("project", scores, lengths)
+        return self.each.project(*flat, near, tol=tol, max_iter=max_iter).view_as(scores)
+
     def support(
         self,
         scores: Tensor,

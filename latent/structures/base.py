@@ -101,6 +101,23 @@ class Structure(ABC):
     ) -> tuple[Tensor, ProjectionInfo]:
         """What `sparsemap` returns, with how far it got."""
 
+    def project(
+        self,
+        scores: Tensor,
+        lengths: Tensor | None = None,
+        start: tuple[Tensor, Tensor] | None = None,
+        *,
+        tol: float | None = None,
+        max_iter: int | None = None,
+    ) -> Tensor:
+        r"""`sparsemap` without a gradient, which is free to be faster near marginals that are known.
+
+        `start` is scores and their marginals; they forbid the parts that `scores` forbid. The square of the
+        error is at most `tol`, unless it takes more than `max_iter` steps; where `start` was of use, the
+        result may be outside the polytope by as much.
+        """
+        return self.sparsemap(scores.detach(), lengths, tol=tol, max_iter=max_iter)
+
     @abstractmethod
     def support(
         self,

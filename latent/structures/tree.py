@@ -10,6 +10,7 @@ from torch import Tensor
 from latent.kernels import Projection, tree_kernels
 from latent.structures import operators
 from latent.structures.base import ProjectionInfo, Structure, Support, check_lengths, check_scores
+from latent.structures.near_projection import project_near
 
 DEFAULT_TOL = {torch.float64: 1e-12}
 """Optimality gap at which SparseMAP stops, by dtype: the error is at most its root, and of its size in
@@ -103,6 +104,36 @@ class DependencyTree(Structure):
         outputs = operators.tree_sparsemap(self.kernels, scores, lengths, self.single_root, *limits)
         found = Projection(*outputs)
         return found.mu, ProjectionInfo(found.gap.detach(), found.iterations)
+
+    def project(
+        self,
+        scores: Tensor,
+        lengths: Tensor | None = None,
+        start: tuple[Tensor, Tensor] | None = None,
+        *,
+        tol: float | None = None,
+        max_iter: int | None = None,
+    ) -> Tensor:
+        """See `Structure.project`; what `project_near` cannot prove is left to the active set."""
+        lengths, point = self._checked("project", scores, lengths), scores.detach()
+        if start is None:
+            return self.sparsemap(point, lengths, tol=tol, max_iter=max_iter)
+        tol, max_iter = self._limits(point, tol, max_iter)
+        near, marginals = (tensor.detach() for tensor in start)
+        arcs = self.mask(point, lengths) & (point != -torch.inf)
+        mu, proved = project_near(
+            point,
+            near,
+            marginals,
+            arcs,
+            self.single_root,
+            tol,
+            lambda tilted: self.marginals(tilted, lengths),
+        )
+        hard = (~proved).nonzero().squeeze(1)
+        if len(hard):
+            mu[hard] = self.sparsemap(point[hard], lengths[hard], tol=tol, max_iter=max_iter)
+        return mu
 
     def _limits(self, scores: Tensor, tol: float | None, max_iter: int | None) -> tuple[float, int]:
         if tol is None:

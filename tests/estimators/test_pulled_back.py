@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from latent.estimators import make_estimator
+from latent.structures import ProjectiveTree
 
 from .problems import gradient
 
@@ -92,3 +93,21 @@ def test_label_leaves_forbidden_parts_alone(small):
             name != "ste-identity"
         ):  # a difference of two points of the polytope: nothing is left for other parts
             assert got.sum(1).abs().max() < 1e-9, name
+
+
+def test_a_step_of_the_cross_entropy_loss_that_stays_inside_is_exact():
+    """However loose `tol` is: the gradient is η times γ, less what changes some word's or the root's sum."""
+    structure = ProjectiveTree(single_root=True)
+    generator = torch.Generator().manual_seed(0)
+    s = (0.1 * torch.randn(3, 21, 21, generator=generator, dtype=torch.float64)).requires_grad_()
+    target = torch.randn(s.shape, generator=generator, dtype=torch.float64)
+    estimator = make_estimator("spigot-ce", structure, step_size=1e-3)
+    estimator.loss(s, None, lambda z: (z * target).flatten(1).sum(1)).sum().backward()
+    parts = structure.mask(s)[0]
+    words = torch.zeros(20, 21, 21, dtype=torch.float64)
+    words[torch.arange(20), :, torch.arange(1, 21)] = 1
+    root = torch.zeros(1, 21, 21, dtype=torch.float64)
+    root[0, 0, 1:] = 1
+    sums = torch.cat([words, root])[:, parts]
+    onto = torch.eye(int(parts.sum())) - torch.linalg.pinv(sums) @ sums
+    torch.testing.assert_close(s.grad[:, parts], 1e-3 * target[:, parts] @ onto)

@@ -104,6 +104,24 @@ class StructureContract:
             torch.testing.assert_close(mu[b].cpu(), expected, atol=1e-6, rtol=0)
             torch.testing.assert_close(single[b].double().cpu(), expected, atol=1e-4, rtol=0)
 
+    @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-12])
+    @pytest.mark.parametrize("step", [1e-3, 0.1, 3.0])
+    @pytest.mark.parametrize("scale", [0.1, 1.0, 5.0])
+    def test_a_step_from_the_marginals_is_projected(self, structure, scale, step, tol):
+        start, lengths = self.given(torch.float64, 5, scale)
+        marginals, parts = structure.marginals(start, lengths), structure.mask(start, lengths)
+        direction = self.given(torch.float64, 6)[0]
+        point = torch.where(parts, marginals + step * direction, math.nan)
+        clean = point.nan_to_num()
+        mu = structure.project(clean, lengths, (start, marginals), tol=tol)
+        for b, z, _ in self.each(structure, start, lengths):
+            expected = project(z, clean[b].cpu()).reshape(z.shape[1:])
+            assert (mu[b].cpu() - expected).square().sum() <= tol + 1e-12
+        assert (mu[~parts] == 0).all()
+        torch.testing.assert_close(
+            structure.project(clean, lengths, tol=tol), structure.sparsemap(clean, lengths, tol=tol)
+        )
+
     def test_support_is_a_mixture_that_gives_the_projection(self, structure):
         scores, lengths = self.given(torch.float64, 4, 0.3)
         mu = structure.sparsemap(scores, lengths)
