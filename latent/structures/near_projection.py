@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latent.structures.head_choices import choose_heads
+from latent.structures.head_choices import all_of, choose_heads
 
 TILTS = 6
 """Marginals to try. What they do not prove is left to the active set."""
@@ -57,7 +57,7 @@ def project_near(
     for tilt in range(TILTS + 1):
         bound = (search.left.square() + against * search.mixture).flatten(1).sum(1)
         proved = settled & (bound <= tol)
-        if tilt == TILTS or torch.compiler.is_compiling() or bool((proved | ~settled).all()):
+        if tilt == TILTS or all_of(proved | ~settled):
             break
         search.improve(marginals_of)
     return target, proved
