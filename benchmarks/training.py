@@ -3,9 +3,10 @@
     python benchmarks/training.py --out benchmarks/training.json
 
 The steps of all estimators are interleaved, so that a busy machine slows all of them alike; each figure is a
-median. Models have the sizes of the trainer's defaults. Sentences have the lengths of the Stanford Sentiment
-Treebank, or of its phrases, where UNDERSTORY_DATA has it, and lengths drawn around 19 words where it has not;
-words are random, so the parser learns nothing: scores stay near zero, the hard case of SparseMAP.
+median. Models have the sizes of the trainer's defaults, and estimators the hyperparameters of the bundled
+models. Sentences have the lengths of the Stanford Sentiment Treebank, or its phrases, where UNDERSTORY_DATA
+has it, and lengths drawn around 19 words where it has not; words are random, so the parser learns nothing:
+scores stay near zero, the hard case of SparseMAP.
 
 Then, where the treebank is there, what a real `fit` with one thread takes from its start to its first step,
 and which share of an epoch its steps are busy, and not waiting for data; by the clock, and by processor time,
@@ -32,7 +33,9 @@ from machine import environment
 from latent.estimators import ESTIMATORS
 from latent.nn.checkpoint import CLASSIFIERS
 from latent.text import Vocabulary
+from trainer.bundle import RECIPES
 from trainer.data import batch_sizes
+from trainer.options import ModelOptions
 from trainer.paths import data_folder
 from trainer.tasks import DataError
 from trainer.tasks.sst import Sst
@@ -41,6 +44,8 @@ WORDS = 8000
 WARM_UP = 3
 KINDS = {"sentences": ("sentence", 100), "phrases": ("sentence", 100), "pairs": ("pair", 200)}
 """What is trained on → the classifier and the size of a word's state."""
+TASKS = {"sentence": "sst", "pair": "snli"}
+"""A classifier → the task of the bundled models whose hyperparameters it takes."""
 LEFT_OUT = ("sparse-expectation",)
 """Its decoder sees every tree of an untrained parser's mixture: hundreds an example."""
 
@@ -83,8 +88,16 @@ class Contender:
 
     def __init__(self, kind: str, hidden: int, estimator: str) -> None:
         torch.manual_seed(0)
-        model = CLASSIFIERS[kind]
-        config = model.Config(estimator=estimator, embedding_size=100, hidden_size=hidden, dropout=0.2)
+        model, recipe = CLASSIFIERS[kind], RECIPES.get(f"{TASKS[kind]}-{estimator}")
+        bundled = recipe.model if recipe else ModelOptions()
+        config = model.Config(
+            estimator=estimator,
+            hyperparameters=bundled.hyperparameters(),
+            head_scale=bundled.head_scale,
+            embedding_size=100,
+            hidden_size=hidden,
+            dropout=0.2,
+        )
         self.model = model(config, Vocabulary(f"w{i}" for i in range(WORDS)), ["a", "b", "c"])
         self.optimizer = torch.optim.AdamW(self.model.parameters(), fused=True)
         self.times: list[float] = []
