@@ -115,7 +115,8 @@ class DependencyTree(Structure):
         max_iter: int | None = None,
     ) -> Tensor:
         """See `Structure.project`; what `project_near` cannot prove is left to the active set."""
-        lengths, point = self._checked("project", scores, lengths), scores.detach()
+        point = scores.detach()
+        lengths = self._checked("project", point, lengths).to(point.device)
         if start is None:
             return self.sparsemap(point, lengths, tol=tol, max_iter=max_iter)
         tol, max_iter = self._limits(point, tol, max_iter)
