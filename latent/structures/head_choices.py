@@ -12,7 +12,7 @@ It may not where the root belongs to one word alone, which leaves a range of mul
 """
 
 FEASIBLE = 1e-5
-"""How far the root's arcs may be from one together, before a set of used arcs counts as wrong."""
+"""How far a word's or the root's arcs may be from one together; where numbers overflow they are NaN."""
 
 
 def choose_heads(point: Tensor, arcs: Tensor, single_root: bool) -> tuple[Tensor, Tensor]:
@@ -41,8 +41,10 @@ def choose_heads(point: Tensor, arcs: Tensor, single_root: bool) -> tuple[Tensor
         settled = (used == before).flatten(1).all(1)
         if all_of(settled):
             break
+    shares = shifted.relu()
+    settled &= (~arcs.any(1) | ((shares.sum(1) - 1).abs() < FEASIBLE)).all(1)
     if single_root:
-        settled &= (shifted[:, 0].relu().sum(1) - 1).abs() < FEASIBLE
+        settled &= (shares[:, 0].sum(1) - 1).abs() < FEASIBLE
     return shifted, settled
 
 

@@ -53,7 +53,7 @@ def project_near(
     """
     shifted, settled = choose_heads(point, arcs, single_root)
     target, against = shifted.relu(), 2 * (-shifted).relu()
-    search = Search(scores, marginals, target, arcs)
+    search = Search(scores, marginals, torch.where(settled[:, None, None], target, marginals), arcs)
     for tilt in range(TILTS + 1):
         bound = (search.left.square() + against * search.mixture).flatten(1).sum(1)
         proved = settled & (bound <= tol)

@@ -172,6 +172,16 @@ class TreeContract(StructureContract):
             best = (z * scores[b]).sum((1, 2)).argmax()
             torch.testing.assert_close(mu[b].cpu(), z[best], atol=0, rtol=0)
 
+    @pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1e38), (torch.float64, 1e300)])
+    def test_a_step_of_any_size_from_the_marginals(self, structure, dtype, scale):
+        start, lengths = self.given(dtype, 3)
+        point = scale * self.given(dtype, 21)[0].clamp(-1, 1)
+        mu = structure.project(point, lengths, (start, structure.marginals(start, lengths)))
+        for b in range(len(point)):
+            z = self.structures(structure, point, lengths, b)
+            best = (z * (point[b].double().cpu() / scale)).sum((1, 2)).argmax()
+            torch.testing.assert_close(mu[b].double().cpu(), z[best], atol=1e-6, rtol=0)
+
     @pytest.mark.parametrize("max_iter", [0, 1, 5])
     def test_a_capped_projection_is_in_the_polytope(self, structure, max_iter):
         scores, lengths = self.given(torch.float64, 3, 0.1)
