@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
-from trainer.options import FitOptions, plain
+from trainer.options import FitOptions, ModelOptions, TrainingOptions, plain
 from trainer.tasks import Task
 
 
@@ -69,11 +69,14 @@ class RunFolder:
         if not self.state.is_file():
             raise FitError(f"fit: nothing to resume in {self.path}: there is no {self.state.name}")
         found = json.loads(self.options.read_text())
+        # A run from before there was an option did what its default does.
+        before = {"task": {}, "model": plain(ModelOptions()), "training": plain(TrainingOptions())}
         changed = [
             f"{part}.{key}"
             for part in wanted
             for key in wanted[part]
-            if key not in OF_THE_MACHINE and found.get(part, {}).get(key) != wanted[part][key]
+            if key not in OF_THE_MACHINE
+            and found.get(part, {}).get(key, before[part].get(key)) != wanted[part][key]
         ]
         if changed:
             raise FitError(

@@ -171,6 +171,17 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_options(sst_folder, tmp
         fit(task, options(tmp_path / "run", epochs=1, learning_rate=0.5, resume=True), QUIET)
 
 
+def test_a_run_from_before_there_was_an_option_goes_on(sst_folder, tmp_path):
+    task, recorded = Sst(data=sst_folder), tmp_path / "run" / "options.json"
+    finished = fit(task, options(tmp_path / "run", epochs=1), QUIET)
+    content = json.loads(recorded.read_text())
+    assert content["training"].pop("parser_rate") == 1.0
+    recorded.write_text(json.dumps(content))
+    assert fit(task, options(tmp_path / "run", epochs=1, resume=True), QUIET) == finished
+    with pytest.raises(FitError, match=r"other options: training\.parser_rate;"):
+        fit(task, options(tmp_path / "run", epochs=1, parser_rate=0.5, resume=True), QUIET)
+
+
 @pytest.mark.parametrize("estimator", ["none", "spigot"])
 @pytest.mark.parametrize("later", [False, True])
 def test_numbers_that_are_not_finite_stop_the_run(sst_folder, tmp_path, monkeypatch, estimator, later):
