@@ -101,7 +101,9 @@ class ProjectionOptions(Hyperparameters):
 
     Scores of a trained parser want fewer steps than these (60 for 40 words with scores from N(0, 1), 170 for
     100). Scores near zero, as an untrained one gives them, would want up to a thousand for gradients that are
-    soon forgotten; stopped early, the point is still a mixture of trees, 0.05 away for 40 words.
+    soon forgotten; stopped early, the point is still a mixture of trees, 0.05 away for 40 words, and the
+    gradient is that of the trees found so far: its cosine to the exact one is 0.9 for 20 words with scores
+    from N(0, 0.1²), 0.7 for 30 and 0.6 for 45 (0.98, 0.93 and 0.91 with scores from N(0, 0.5²)).
     """
 
     tol: Tolerance = 1e-3
