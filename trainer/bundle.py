@@ -122,7 +122,7 @@ RECIPES = {
     "sst-ste-marginals": _sst("ste-marginals"),
     "sst-ste-identity": _sst("ste-identity", 0.1),
     "sst-spigot": _sst("spigot", 1.0),
-    "sst-spigot-ce": _sst("spigot-ce", 0.1),
+    "sst-spigot-ce": _sst("spigot-ce", 1.0),
     "sst-spigot-eg": _sst("spigot-eg", 0.3),
     "snli-none": _snli("none"),
     "snli-marginals": _snli("marginals"),
