@@ -10,6 +10,7 @@ from torch import Tensor
 from latent.kernels import Projection, tree_kernels
 from latent.structures import operators
 from latent.structures.base import ProjectionInfo, Structure, Support, check_lengths, check_scores
+from latent.structures.head_choices import all_of
 from latent.structures.near_projection import project_near
 
 DEFAULT_TOL = {torch.float64: 1e-12}
@@ -131,10 +132,12 @@ class DependencyTree(Structure):
             tol,
             lambda tilted: self.marginals(tilted, lengths),
         )
-        hard = (~proved).nonzero().squeeze(1)
-        if len(hard):
-            mu[hard] = self.sparsemap(point[hard], lengths[hard], tol=tol, max_iter=max_iter)
-        return mu
+        if all_of(proved):
+            return mu
+        # Of what is proved nothing is asked but a tree of itself: one step, and no look at which it is.
+        done = proved[:, None, None]
+        asked = torch.where(done, self.map(near, lengths), point)
+        return torch.where(done, mu, self.sparsemap(asked, lengths, tol=tol, max_iter=max_iter))
 
     def _limits(self, scores: Tensor, tol: float | None, max_iter: int | None) -> tuple[float, int]:
         if tol is None:
