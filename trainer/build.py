@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latent.nn.checkpoint import CLASSIFIERS, Classifier
 from latent.text import RESERVED, Vocabulary
+from trainer.context_vectors import context_vectors
 from trainer.errors import UserError
 from trainer.kept_vectors import KeptVectors
 from trainer.options import FitOptions, ModelOptions, plain
@@ -31,6 +32,10 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
         raise UserError(
             f"--embeddings {options.embeddings}: there are no vectors to keep; name some by --vectors"
         )
+    if options.missing == "contexts" and not options.vectors:
+        raise UserError(
+            "--missing contexts: there are no vectors to guess others from; name some by --vectors"
+        )
     counts = Vocabulary.from_sentences(splits.sentences)
     vectors = (
         load_vectors(options.vectors, counts.__contains__, options.embedding_size, unit=options.unit_vectors)
@@ -44,6 +49,9 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     trained = trained_entries(vocabulary, found, size, options.embeddings)
     classifier = _untrained(task, options, trained.shape[1], vocabulary, splits.labels)
     table = initial_embeddings(vocabulary, vectors, size)
+    if options.missing == "contexts":
+        rows, guessed = context_vectors(vocabulary, splits.sentences, table, found)
+        table[rows] = guessed
     if options.embeddings == "both":
         table = table.repeat(1, 2)
     embedding = classifier.encoder.embedding.weight

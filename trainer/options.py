@@ -38,6 +38,9 @@ class ModelOptions:
     embeddings: Literal["tuned", "frozen", "both"] = "tuned"
     """Whether pre-trained vectors are trained on; `both` has each vector twice, side by side, one copy frozen
     and one tuned. Words without a vector are always trained."""
+    missing: Literal["noise", "contexts"] = "noise"
+    """How a word without a pre-trained vector starts, while others have one: at random, or with a guess from
+    the words around it in the training text. The fewer words the vectors cover, the more a guess helps."""
     min_count: int = 2
     """A word needs this many occurrences in the training text, or one and a vector, to be known."""
     dropout: float | None = None
