@@ -43,3 +43,10 @@ def test_help_needs_none_of_the_heavy_libraries():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for heavy in ("torch", "numba", "lightning", "tyro", "rich"):
         assert f"'{heavy}'" not in done.stdout
+
+
+def test_training_starts_without_scikit_learn():
+    """Only words without a vector that are guessed want it; it takes a second to import."""
+    code = "import sys; import trainer.fit; print('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

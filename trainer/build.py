@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from latent.nn.checkpoint import CLASSIFIERS, Classifier
-from latent.text import RESERVED, Vocabulary
-from trainer.context_vectors import context_vectors
+from latent.text import Vocabulary
 from trainer.errors import UserError
 from trainer.kept_vectors import KeptVectors
 from trainer.options import FitOptions, ModelOptions, plain
 from trainer.paths import ROOT
 from trainer.tasks import Splits, Task
-from trainer.vectors import initial_embeddings, load_vectors
+from trainer.vectors import initial_embeddings, load_vectors, rows_with_vector
 
 DEFAULT_EMBEDDING = 100
 
@@ -50,6 +49,8 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     classifier = _untrained(task, options, trained.shape[1], vocabulary, splits.labels)
     table = initial_embeddings(vocabulary, vectors, size)
     if options.missing == "contexts":
+        from trainer.context_vectors import context_vectors  # scikit-learn takes a second to import
+
         rows, guessed = context_vectors(vocabulary, splits.sentences, table, found)
         table[rows] = guessed
     if options.embeddings == "both":
@@ -79,7 +80,7 @@ def trained_entries(vocabulary: Vocabulary, found: Container[str], size: int, em
     Returns:
         booleans ``(len(vocabulary), size)``, or ``(len(vocabulary), 2 · size)`` for "both".
     """
-    known = torch.tensor([*[False] * RESERVED, *(word in found for word in vocabulary.words)]).unsqueeze(1)
+    known = rows_with_vector(vocabulary, found).unsqueeze(1)
     tuned, frozen = torch.ones(len(vocabulary), size, dtype=torch.bool), ~known.expand(-1, size)
     return {"tuned": tuned, "frozen": frozen, "both": torch.cat([frozen, tuned], dim=1)}[embeddings]
 

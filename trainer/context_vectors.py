@@ -6,12 +6,13 @@ from collections.abc import Container, Sequence
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array, csr_array  # type: ignore[import-untyped]
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
 from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latent.text import PADDING, RESERVED, Vocabulary
+from latent.text import PADDING, Vocabulary
+from trainer.vectors import rows_with_vector
 
 WINDOW = 5
 """How many words to each side are a word's context."""
@@ -44,7 +45,7 @@ def context_vectors(
     Cost: time and memory grow with the pairs of words that occur near each other.
     """
     near, counts = _neighbours(vocabulary, sentences)
-    known = np.array([*[False] * RESERVED, *(word in found for word in vocabulary.words)])
+    known = rows_with_vector(vocabulary, found).numpy()
     informative = np.where(known, COMMON / (COMMON + counts / max(counts.sum(), 1)), 0.0)
     weights = near @ informative
     vectors = np.where(known[:, None], table.numpy(), 0.0)
@@ -75,7 +76,7 @@ def _neighbours(vocabulary: Vocabulary, sentences: Sequence[Sequence[str]]) -> t
         left, right = text[:-distance], text[distance:]
         within = (left != PADDING) & (right != PADDING)
         ones = np.ones(within.sum())
-        near = near + csr_array(coo_array((ones, (left[within], right[within])), shape=(size, size)))
+        near = near + csr_array((ones, (left[within], right[within])), shape=(size, size))
     counts = np.bincount(text, minlength=size)
     counts[PADDING] = 0
     return near + near.T, counts

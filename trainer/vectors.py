@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,6 +110,11 @@ def load_vectors(
         norms = np.linalg.norm(vectors.table, axis=1, keepdims=True)
         vectors = Vectors(vectors.words, vectors.table / np.where(norms > 0, norms, 1))
     return vectors
+
+
+def rows_with_vector(vocabulary: Vocabulary, found: Container[str]) -> Tensor:
+    """Tell which rows of an embedding table, booleans ``(len(vocabulary),)``, are of the words found."""
+    return torch.tensor([*[False] * RESERVED, *(word in found for word in vocabulary.words)])
 
 
 def initial_embeddings(vocabulary: Vocabulary, vectors: Vectors | None, size: int) -> Tensor:
