@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,19 +70,28 @@ class RunFolder:
         if not self.state.is_file():
             raise FitError(f"fit: nothing to resume in {self.path}: there is no {self.state.name}")
         found = json.loads(self.options.read_text())
-        # A run from before there was an option did what its default does.
-        before = {"task": {}, "model": plain(ModelOptions()), "training": plain(TrainingOptions())}
-        changed = [
-            f"{part}.{key}"
-            for part in wanted
-            for key in wanted[part]
-            if key not in OF_THE_MACHINE
-            and found.get(part, {}).get(key, before[part].get(key)) != wanted[part][key]
-        ]
+        changed = changed_options(found, wanted)
         if changed:
             raise FitError(
                 f"fit: {self.path} was started with other options: {', '.join(changed)}; resume with the same"
             )
+
+
+def changed_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name the options of a run that are others now, but for those that only say where it takes place.
+
+    Args:
+        before: by part ("task", "model", "training") and name, perhaps written when there were fewer.
+        now: the same, complete.
+    """
+    # A run from before there was an option did what its default does.
+    defaults = {"task": {}, "model": plain(ModelOptions()), "training": plain(TrainingOptions())}
+    return [
+        f"{part}.{name}"
+        for part, options in now.items()
+        for name, value in options.items()
+        if name not in OF_THE_MACHINE and before.get(part, {}).get(name, defaults[part].get(name)) != value
+    ]
 
 
 OF_THE_MACHINE = {"accelerator", "devices", "threads", "data"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,9 +15,10 @@ from rich.console import Console
 from latent.nn.checkpoint import load
 from trainer.build import options_record
 from trainer.experiments.record import provenance
+from trainer.kept_runs import KeptRuns
 from trainer.options import FitOptions
 from trainer.published import SOURCE, TABLES
-from trainer.syntax import against_gold, baselines, read_treebank
+from trainer.syntax import Sentence, against_gold, baselines, read_treebank
 from trainer.tasks import Task
 from trainer.trials import agreement, run_trial
 
@@ -37,32 +38,36 @@ class Plan:
     learning_rates: dict[str, float] = field(default_factory=dict)
     """Of estimators that have another one than the common options."""
 
+    def options(self, common: FitOptions, estimator: str, seed: int) -> FitOptions:
+        """Return those of one run, from what all have in common."""
+        rate = self.learning_rates.get(estimator, common.training.learning_rate)
+        return replace(
+            common,
+            model=replace(common.model, estimator=estimator, set=self.hyperparameters.get(estimator, ())),
+            training=replace(common.training, seed=seed, learning_rate=rate),
+        )
 
-def make_table(task: Task, options: FitOptions, plan: Plan, work: Path, console: Console) -> dict[str, Any]:
-    """Run every estimator with every seed, and sum up; runs that are there are not run again."""
+
+def make_table(
+    task: Task, options: FitOptions, plan: Plan, work: Path, kept: KeptRuns, console: Console
+) -> dict[str, Any]:
+    """Run every estimator with every seed, and sum up; runs that are there or kept are not run again."""
     runs: dict[str, list[dict[str, Any]]] = {}
     gold = read_treebank(plan.treebank) if plan.treebank and task.kind == "sentence" else []
     for estimator in plan.estimators:
         runs[estimator] = []
         for seed in plan.seeds:
             console.rule(f"{estimator}, seed {seed}")
-            folder = work / f"{task.name}-{estimator}-{seed}"
-            chosen = replace(
-                options,
-                model=replace(
-                    options.model, estimator=estimator, set=plan.hyperparameters.get(estimator, ())
-                ),
-                training=replace(
-                    options.training,
-                    seed=seed,
-                    learning_rate=plan.learning_rates.get(estimator, options.training.learning_rate),
-                ),
-            )
-            result = run_trial(task, chosen, folder, console)
-            if gold and result["dev"]["trees"]:
-                result["gold"] = against_gold(load(folder / "model.safetensors").classifier, gold)
-            runs[estimator].append(result)
-    base = mean(run["seconds_per_epoch"] for run in runs["none"]) if "none" in runs else None
+            chosen = plan.options(options, estimator, seed)
+            record = options_record(task, chosen)
+            run = kept.find(record, gold=bool(gold))
+            if run:
+                console.print(f"taken from {kept.path}, trained at {run['commit']}", highlight=False)
+            else:
+                folder = work / f"{task.name}-{estimator}-{seed}"
+                run = kept.add(record, _train(task, chosen, folder, gold, console))
+            runs[estimator].append(run)
+    base = {run["seed"]: run["seconds_per_epoch"] for run in runs.get("none", [])}
     every = list(itertools.chain.from_iterable(runs.values()))
     return {
         "task": task.name,
@@ -82,8 +87,23 @@ def make_table(task: Task, options: FitOptions, plan: Plan, work: Path, console:
     }
 
 
-def summarize(results: Sequence[dict[str, Any]], base: float | None) -> dict[str, Any]:
-    """Sum up the runs of one estimator: (mean, standard deviation) over seeds."""
+def _train(
+    task: Task, options: FitOptions, folder: Path, gold: Sequence[Sentence], console: Console
+) -> dict[str, Any]:
+    result = run_trial(task, options, folder, console)
+    if gold and result["dev"]["trees"]:
+        result["gold"] = against_gold(load(folder / "model.safetensors").classifier, gold)
+    return result
+
+
+def summarize(results: Sequence[dict[str, Any]], base: Mapping[int, float]) -> dict[str, Any]:
+    """Sum up the runs of one estimator: (mean, standard deviation) over seeds.
+
+    Args:
+        results: of one run for each seed.
+        base: for each seed, the seconds of an epoch of `none`. Runs of one seed are held against each other,
+            so that seeds may be run on different machines.
+    """
     trained = results[0]["dev"]["trained"]
 
     def over_seeds(split: str, structure: str) -> tuple[float, float | None] | None:
@@ -92,17 +112,20 @@ def summarize(results: Sequence[dict[str, Any]], base: float | None) -> dict[str
         return spread([run[split]["accuracy"][structure] for run in results])
 
     trees = [run["test"]["trees"] for run in results]
-    seconds = mean(run["seconds_per_epoch"] for run in results)
+    seconds = [run["seconds_per_epoch"] for run in results]
+    ratios = [run["seconds_per_epoch"] / base[run["seed"]] for run in results if run["seed"] in base]
     return {
         "trained": trained,
         "dev": over_seeds("dev", trained),
         "test": over_seeds("test", trained),
         "dev_map": over_seeds("dev", "map"),
         "test_map": over_seeds("test", "map"),
-        "seconds_per_epoch": seconds,
-        "time_ratio": seconds / base if base else None,
+        "seconds_per_epoch": mean(seconds),
+        "time_ratio": mean(ratios) if ratios else None,
         "trees": {key: mean(tree[key] for tree in trees) for key in trees[0]} if trees[0] else None,
-        "gold_uas": spread([run["gold"] for run in results]) if "gold" in results[0] else None,
+        "gold_uas": spread([run["gold"] for run in results])
+        if all("gold" in run for run in results)
+        else None,
     }
 
 
@@ -164,7 +187,7 @@ def _caption(table: dict[str, Any]) -> str:
         f"Task `{table['task']}`; {over}, accuracy in percent under the structure of training, and "
         "under MAP. "
         f"{table['tried']} configuration(s) were tried on the dev set; the test set was read once a run. "
-        f"Epoch: {table['timing']} of an epoch over that of `none` here. Paper: {SOURCE}; "
+        f"Epoch: {table['timing']} of an epoch over that of `none` with the same seed. Paper: {SOURCE}; "
         "minutes an epoch on one GPU."
     )
     bank = table["treebank"]

@@ -7,6 +7,7 @@ import torch
 from latent.nn.checkpoint import read_header
 from trainer.__main__ import main
 from trainer.commands.table import TableOptions, make_plan
+from trainer.kept_runs import KeptRuns
 from trainer.published import TABLES
 from trainer.syntax import baselines, read_treebank, uas
 from trainer.table import agreements, markdown, spread, summarize
@@ -25,9 +26,12 @@ def test_agreement_counts_words_not_sentences():
 
 
 def test_rows_are_means_and_sample_deviations_over_seeds():
-    row = summarize([run(0, 0.8, []), run(1, 0.9, []), run(2, 0.85, [])], base=1.0)
+    runs = [run(0, 0.8, [], seconds=3.0), run(1, 0.9, [], seconds=8.0), run(2, 0.85, [])]
+    row = summarize(runs, base={0: 2.0, 1: 4.0})
     assert row["test"] == pytest.approx((0.85, 0.05))
-    assert row["time_ratio"] == 2.0
+    assert row["time_ratio"] == (3 / 2 + 8 / 4) / 2  # of the seeds that `none` was run with
+    assert row["seconds_per_epoch"] == pytest.approx((3 + 8 + 2) / 3)
+    assert summarize(runs, base={})["time_ratio"] is None
     assert row["trees"]["mean_depth"] == pytest.approx(3.0)
     assert spread([0.5]) == (0.5, None)
 
@@ -123,9 +127,70 @@ def test_the_command_makes_a_table_and_does_not_run_twice(
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")}
     assert len(before) == 4
     capsys.readouterr()
-    assert main(["table", "sst", *flags.split(), *small.split(), *folders]) == 0
+    assert (
+        main(["table", "sst", *flags.split(), *small.split(), *folders[:2], "--results", str(tmp_path)]) == 0
+    )
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert capsys.readouterr().out.count("holds a finished run") == 4
+
+
+def test_runs_that_a_table_kept_are_not_trained_again(sst_folder, treebank, tmp_path, monkeypatch, capsys):
+    """What was trained elsewhere stands in the results: a row more is the only one that is trained."""
+    monkeypatch.setenv("UNDERSTORY_DATA", str(sst_folder))
+    flags = "--seeds 0 1 --epochs 1 --hidden-size 8 --embedding-size 6 --threads 1 --accelerator cpu"
+    small = flags.split()
+
+    def table(work, *flags):
+        folders = ["--work", str(tmp_path / work), "--results", str(tmp_path / "results")]
+        assert main(["table", "sst", "--estimators", *flags, *small, *folders]) == 0
+        trained = sorted(path.name for path in (tmp_path / work).glob("*"))
+        return trained, json.loads((tmp_path / "results" / "sst.json").read_text())
+
+    trained, first = table("first", "none", "spigot")
+    assert trained == ["sst-none-0", "sst-none-1", "sst-spigot-0", "sst-spigot-1"]
+    trained, again = table("second", "none", "spigot")
+    assert trained == []
+    assert "trained at" in capsys.readouterr().out
+    assert {**again, "made": None} == {**first, "made": None}
+    assert again["made"]["commits"] == first["made"]["commits"]
+    trained, more = table("third", "none", "spigot", "marginals")
+    assert trained == ["sst-marginals-0", "sst-marginals-1"]
+    assert more["rows"]["spigot"] == first["rows"]["spigot"]
+    assert set(more["agreement"]["marginals"]) == {"spigot", "marginals"}
+    trained, _ = table("fourth", "spigot", "--hyperparameters", "spigot.step_size=0.5")
+    assert trained == ["sst-spigot-0", "sst-spigot-1"]
+    kept = tmp_path / "results" / "sst-runs.jsonl"
+    assert len(kept.read_text().splitlines()) == 8
+    # Now there is a treebank: its heads are wanted of all runs with trees, whose models are gone.
+    (sst_folder / "ud").mkdir()
+    treebank.rename(sst_folder / "ud" / "en_ewt-ud-test.conllu")
+    trained, gold = table("fifth", "none", "spigot")
+    assert trained == ["sst-spigot-0", "sst-spigot-1"]
+    assert gold["rows"]["spigot"]["gold_uas"] is not None
+    assert len(kept.read_text().splitlines()) == 8
+    kept.write_text('{"options": 3}\n')
+    assert main(["table", "sst", *small, "--results", str(tmp_path / "results")]) == 1
+    assert "sst-runs.jsonl, line 1, is no run that a table kept" in capsys.readouterr().err
+
+
+def test_kept_runs_hold_the_trees_that_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.kept_runs.KEPT_TREES", 2)
+    options = {"task": {}, "model": {"estimator": "spigot"}, "training": {"seed": 3, "threads": 1}}
+    heads = [[[2, 0], [0]], [[0], [3, 3, 0]], [[0], [0]]]
+    kept = KeptRuns(tmp_path / "new" / "snli-runs.jsonl")
+    assert kept.find(options, gold=False) is None
+    whole = run(3, 0.5, heads)
+    assert kept.add(options, whole)["test"]["heads"] == heads[:2]
+    found = kept.find(options, gold=False)
+    assert found is not None
+    assert found["test"] == {**whole["test"], "heads": heads[:2]}
+    assert kept.find(options, gold=True) is None
+    other = {**options, "training": {"seed": 3, "threads": 2}}
+    assert kept.find(other, gold=False) is None
+    # An option that came later: the run did what the default does.
+    newer = {**options, "training": {"seed": 3, "threads": 1, "parser_rate": 1.0}}
+    assert kept.find(newer, gold=False) == found
+    assert kept.find({**newer, "training": {**newer["training"], "parser_rate": 0.1}}, gold=False) is None
 
 
 def test_a_table_takes_up_what_a_sweep_chose(tmp_path, capsys):

@@ -16,6 +16,7 @@ from latent.estimators import ESTIMATORS
 from trainer.commands.common import choose, parse
 from trainer.errors import UserError
 from trainer.experiments import EXPERIMENTS
+from trainer.kept_runs import KeptRuns
 from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
 from trainer.paths import data_folder
 from trainer.published import TABLES
@@ -41,7 +42,8 @@ class TableOptions:
     work: Path = Path("runs") / "table"
     """Where the runs are kept; those that are there are taken up."""
     results: Path = Path("results")
-    """Where the table goes: Markdown, JSON and a figure."""
+    """Where the table goes: Markdown, JSON and a figure, and its runs, as TASK-runs.jsonl. Runs that
+    this file has already, with the same options, are not trained again."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -63,7 +65,8 @@ def main(arguments: Sequence[str]) -> None:
     given = parse(together, f"table {name}", rest)
     options = FitOptions(model=given.model, training=given.training, run=RunOptions(quiet=True))
     console = Console()
-    table = make_table(given.task, options, make_plan(name, given.table), given.table.work, console)
+    plan, kept = make_plan(name, given.table), KeptRuns(given.table.results / f"{name}-runs.jsonl")
+    table = make_table(given.task, options, plan, given.table.work, kept, console)
     written = write_table(table, given.table.results)
     console.print(Markdown(written[0].read_text()))
     console.print("  ".join(map(str, written)), soft_wrap=True, highlight=False)
