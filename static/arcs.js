@@ -121,7 +121,7 @@ function svgOf(tokens, drawn, label, rtl) {
   const svg = s("svg", {
     class: "diagram", viewBox: `${drawn.from.toFixed(1)} ${-(drawn.above + PAD)} ${drawn.width.toFixed(1)} ${height.toFixed(1)}`,
     width: Math.ceil(drawn.width), height: Math.ceil(height), role: "group", "aria-label": label,
-    direction: rtl ? "rtl" : "ltr",
+    direction: rtl ? "rtl" : "ltr", style: { "--wide": `${Math.ceil(drawn.width)}px` },
   },
   wordsOf(drawn, tokens),
   stems.map((arc) => rootWord(arc, drawn, rtl)),

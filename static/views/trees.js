@@ -4,6 +4,7 @@ import { answerLine } from "../answer.js";
 import { arcRows } from "../arcs.js";
 import { cardHead } from "../card.js";
 import { h, percent, plural } from "../dom.js";
+import { glance } from "../glance.js";
 import { NAMES } from "../names.js";
 import { sideOf } from "../result.js";
 import { arcsOf, arcsUnder } from "../trees.js";
@@ -20,12 +21,12 @@ function rowWidth(container, fit) {
   return container.clientWidth / columns - INSIDE - (columns > 1 ? 20 : 0);
 }
 
-/** Fills `container` with a card per model. */
+/** Fills `container` with all answers at a glance and a card per model. */
 export function render(container, { ...result }) {
   result.options = { ...result.options, maxWidth: rowWidth(container, result.options.fit) };
   const cards = result.models.map((model) => card(model, result));
   const grid = h("div", { class: `cards fit-${result.options.fit}` }, cards);
-  container.replaceChildren(grid);
+  container.replaceChildren(...[glance(result.models), grid].filter(Boolean));
   const widest = Math.max(0, ...[...grid.querySelectorAll(".main-figure svg")].map((svg) => svg.drawn.width));
   grid.style.setProperty("--card", `${Math.max(320, Math.ceil(widest) + 56)}px`);
 }

@@ -197,6 +197,44 @@ def test_wrapped_rows_need_no_scrolling(page: Page) -> None:
     eventually(page, "[...document.querySelectorAll('.scroller')].every(e => e.scrollWidth <= e.clientWidth)")
 
 
+@pytest.mark.parametrize(
+    ("count", "least", "most", "scrolls"), [(6, 1, 1, False), (19, 0.8, 0.99, False), (60, 0.8, 0.8, True)]
+)
+def test_lines_a_little_too_long_shrink_and_longer_ones_scroll(
+    page: Page, count: int, least: float, most: float, scrolls: bool
+) -> None:
+    words = "+".join(f"word{k}" for k in range(count))
+    page.goto(f"/#task=sst&show=map&models=sst-spigot&text={words}")
+    page.locator(".main-figure .scroller").wait_for()
+    settle(page)
+    diagram = page.locator(".main-figure svg.diagram")
+    scale = diagram.evaluate("e => e.getBoundingClientRect().width / e.drawn.width")
+    assert least - 0.01 <= scale <= most + 0.01
+    box = page.locator(".main-figure .scroller")
+    assert box.evaluate("e => e.scrollWidth > e.clientWidth + 1") is scrolls
+
+
+def test_many_answers_stand_at_a_glance_and_lead_to_their_cards(page: Page, fake: Fake) -> None:
+    page.goto("/")
+    ask(page, SENTENCE)
+    answer = {each["model"]: each for each in fake.compare(fake.requests[0])["data"][0]["models"]}
+    glance = page.get_by_role("navigation", name="Answers at a glance")
+    buttons = glance.get_by_role("button")
+    cards = page.locator(".card")
+    models = [card.get_attribute("data-model") for card in cards.all()]
+    assert [button.get_attribute("title") for button in buttons.all()] == models
+    for name, button in zip(models, buttons.all(), strict=True):
+        expect(button.locator(".verdict-label")).to_have_text(answer[str(name)]["label"])
+    buttons.last.click()
+    last = cards.last
+    expect(last.locator("h3 a")).to_be_focused()
+    expect(last).to_be_in_viewport()
+    assert "model=" not in page.url  # the address is still that of the comparison
+    page.goto(f"/#task=sst&models=sst-spigot,sst-marginals&text={'+'.join(WORDS)}")
+    expect(cards).to_have_count(2)
+    expect(glance).to_have_count(0)
+
+
 def test_diagrams_of_one_sentence_scroll_together(page: Page) -> None:
     words = "+".join(f"word{k}" for k in range(40))
     page.goto(f"/#task=sst&show=map&models=sst-spigot,sst-marginals&text={words}")
