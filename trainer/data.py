@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from latent.nn.checkpoint import Classifier
 from trainer.tasks import Example, sentences_of
@@ -19,7 +20,7 @@ class LabelledBatch(NamedTuple):
     batch: Any
     """The classifier's own kind of batch."""
     labels: Tensor
-    """``(batch,)``, int64."""
+    """``(batch,)``, int64; or ``(batch, labels)``, distributions to train on."""
     total: int
     """Examples in this batch over all processes."""
 
@@ -115,7 +116,7 @@ class Loader:
         self._collate = classifier.collate
         look_up: Any = classifier.look_up  # of a sentence or of a pair, as the task has them
         self._items = [look_up(example.text) for example in examples]
-        self._labels = torch.tensor([example.label for example in examples])
+        self.targets = targets_of(examples, len(classifier.labels))
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -123,7 +124,7 @@ class Loader:
 
     def __iter__(self) -> Iterator[LabelledBatch]:
         for share, total in self.order:
-            yield LabelledBatch(self._collate([self._items[i] for i in share]), self._labels[share], total)
+            yield LabelledBatch(self._collate([self._items[i] for i in share]), self.targets[share], total)
 
     def state_dict(self) -> dict[str, int]:
         """Return nothing: where to go on follows from the run's step (``BatchSampler.skip_to``)."""
@@ -131,6 +132,22 @@ class Loader:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Take nothing over; that these two exist tells Lightning that the data can be resumed."""
+
+
+def targets_of(examples: Sequence[Example], labels: int) -> Tensor:
+    """Return what is to be learned of the examples.
+
+    Returns:
+        labels ``(N,)``, int64; or distributions over them ``(N, labels)``, float32, if an example has one.
+    """
+    alone = torch.tensor([example.label for example in examples])
+    if all(example.target is None for example in examples):
+        return alone
+    table = one_hot(alone, labels).float()
+    for row, example in zip(table, examples, strict=True):
+        if example.target is not None:
+            row.copy_(torch.tensor(example.target))
+    return table
 
 
 def item_length(text: Any) -> int:

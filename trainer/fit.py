@@ -108,8 +108,7 @@ def fit(task: Task, options: FitOptions, console: Console | None = None) -> Run:
     best, lines = KeepBest(export), EpochLines(console)
     callbacks = [best, lines, SaveState(folder.state, options.run.save_every)]
     trainer = _trainer(folder, options, callbacks, len(train), processes)
-    labels = [example.label for example in splits.train]
-    weights = label_weights(labels, len(splits.labels)) if options.training.balance else None
+    weights = label_weights(train.targets, len(splits.labels)) if options.training.balance else None
     learner = Learner(classifier, options.training, train.order, weights)
     try:
         _run(trainer, learner, (train, dev), folder, options)

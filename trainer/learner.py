@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -58,7 +58,7 @@ class Learner(pl.LightningModule):
         torch.manual_seed(self.options.seed * _STEPS_A_SEED + self.global_step)
         losses = self.classifier.loss(batch.batch, batch.labels)
         if self.weights is not None:
-            losses = losses * self.weights[batch.labels]
+            losses = losses * weights_of(batch.labels, self.weights)
         # Processes average their gradients, and their shares of a batch may differ by one example.
         loss = losses.sum() * (self.trainer.world_size / batch.total)
         # Not for the progress bar: Lightning would fetch it from the device in every step. `Bar` shows it.
@@ -114,15 +114,24 @@ class Learner(pl.LightningModule):
         self.sampler.skip_to(checkpoint["global_step"])
 
 
-def label_weights(labels: Sequence[int], classes: int) -> Tensor:
+def label_weights(targets: Tensor, classes: int) -> Tensor:
     r"""Return a weight for each label under which all labels count alike, and an example counts 1 on average.
 
     .. math:: w_y = N / (K N_y)
 
-    for N examples, N_y of them with label y, of K labels.
+    for N examples, N_y of them with label y (or that share of all distributions), of K labels.
+
+    Args:
+        targets: ``(N,)`` labels, or ``(N, K)`` distributions.
+        classes: K.
     """
-    counts = torch.bincount(torch.tensor(labels), minlength=classes)
-    return len(labels) / (classes * counts.clamp(min=1))
+    counts = torch.bincount(targets, minlength=classes) if targets.dim() == 1 else targets.sum(0)
+    return len(targets) / (classes * torch.where(counts > 0, counts, 1))
+
+
+def weights_of(targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the weight of each example by its label, or the mean weight under its distribution."""
+    return weights[targets] if targets.dim() == 1 else targets @ weights
 
 
 def learning_rate_factor(options: TrainingOptions, steps: int) -> Callable[[int], float]:

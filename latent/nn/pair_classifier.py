@@ -8,14 +8,13 @@ from typing import NamedTuple, cast
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from latent.estimators import make_estimator
 from latent.nn.arc_scorer import ArcScorer
 from latent.nn.attention_decoder import AttentionDecoder, PairProjection, paired
 from latent.nn.encoder import word_mask
 from latent.nn.pair_structure import PairStructure
-from latent.nn.sentence_classifier import TREES, SentenceConfig, check_labels, infer
+from latent.nn.sentence_classifier import TREES, SentenceConfig, check_labels, infer, label_losses
 from latent.text import PADDING, Vocabulary
 
 SENTENCES_ONLY = {"sparse-expectation"}
@@ -208,12 +207,16 @@ class PairClassifier(nn.Module):
         return self.decode(encoding, self.infer(encoding, self.forward_structure))
 
     def loss(self, batch: PairBatch, targets: Tensor) -> Tensor:
-        """Return each pair's cross-entropy; its gradient for the arc scores is the estimator's."""
+        """Return each pair's cross-entropy; its gradient for the arc scores is the estimator's.
+
+        Args:
+            batch: the pairs.
+            targets: ``(batch,)``, the index of each one's label, or ``(batch, labels)``, a distribution.
+        """
         encoding = self.encode(batch)
 
         def downstream(structure: Tensor | None) -> Tensor:
-            logits = self.decode(encoding, structure)
-            return cross_entropy(logits, targets.repeat(len(logits) // len(targets)), reduction="none")
+            return label_losses(self.decode(encoding, structure), targets)
 
         scores = cast(Tensor, encoding.scores)  # None reaches only the estimator that looks at no scores
         return self.estimator.loss(scores, encoding.lengths, downstream)

@@ -86,6 +86,19 @@ def infer(structure: Structure, scores: Tensor | None, lengths: Tensor, name: st
     raise ValueError(f"infer: wanted 'map', 'marginals' or 'sparsemap'; got {name!r}")
 
 
+def label_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropies ``(S · batch,)`` of logits ``(S · batch, labels)``, S for each target.
+
+    Args:
+        logits: copy after copy of the batch.
+        targets: ``(batch,)``, the index of each example's label, or ``(batch, labels)``, a distribution.
+    """
+    copies = len(logits) // len(targets)
+    if copies > 1:
+        targets = targets.repeat(copies, *[1] * (targets.dim() - 1))
+    return cross_entropy(logits, targets, reduction="none")
+
+
 class Encoding(NamedTuple):
     """What the encoder knows of a batch of sentences."""
 
@@ -196,13 +209,12 @@ class SentenceClassifier(nn.Module):
 
         Args:
             batch: the sentences.
-            targets: ``(batch,)``, the index of each one's label.
+            targets: ``(batch,)``, the index of each one's label, or ``(batch, labels)``, a distribution.
         """
         encoding = self.encode(batch)
 
         def downstream(structure: Tensor | None) -> Tensor:
-            logits = self.decode(encoding, structure)
-            return cross_entropy(logits, targets.repeat(len(logits) // len(targets)), reduction="none")
+            return label_losses(self.decode(encoding, structure), targets)
 
         scores = cast(Tensor, encoding.scores)  # None reaches only the estimator that looks at no scores
         return self.estimator.loss(scores, encoding.lengths, downstream)

@@ -4,6 +4,7 @@ from pydantic import ValidationError
 from torch.nn.functional import cross_entropy
 
 from latent.estimators import ESTIMATORS
+from latent.nn.sentence_classifier import label_losses
 
 TREE_ESTIMATORS = [name for name, kind in ESTIMATORS.items() if not kind.categorical_only]
 SENTENCES = [
@@ -106,3 +107,14 @@ def test_a_structure_is_needed(make_classifier):
 def test_bad_options_are_named(make_classifier, options, message):
     with pytest.raises((ValidationError, ValueError), match=message):
         make_classifier(**options)
+
+
+def test_losses_of_copies_are_held_against_labels_or_distributions():
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    shares = torch.tensor([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0], [0.6, 0.0, 0.4]])
+    wanted = [-float(shares[i % 3] @ logits[i].log_softmax(0)) for i in range(6)]
+    assert label_losses(logits, shares).tolist() == pytest.approx(wanted)
+    labels = torch.tensor([2, 0, 1])
+    wanted = [-float(logits[i].log_softmax(0)[labels[i % 3]]) for i in range(6)]
+    assert label_losses(logits, labels).tolist() == pytest.approx(wanted)
+    assert label_losses(logits[:3], labels).tolist() == pytest.approx(wanted[:3])

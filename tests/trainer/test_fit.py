@@ -23,13 +23,15 @@ from latent.structures import ProjectiveTree
 from trainer.__main__ import main
 from trainer.build import build
 from trainer.callbacks import Bar, CheckNumbers, SaveState
+from trainer.data import targets_of
 from trainer.errors import UserError
 from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.kept_vectors import KeptVectors
-from trainer.learner import Learner, label_weights, learning_rate_factor
+from trainer.learner import Learner, label_weights, learning_rate_factor, weights_of
 from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
 from trainer.run_folder import FitError
+from trainer.tasks import Example
 from trainer.tasks.sst import Sst
 from trainer.vectors import read_vectors
 
@@ -382,20 +384,47 @@ def test_unknown_words_are_trained_by_rare_ones(sst_folder):
 
 def test_balanced_labels_count_alike():
     labels = [0, 0, 0, 0, 1, 2, 2]
-    weights = label_weights(labels, 4)
+    weights = label_weights(torch.tensor(labels), 4)
     sums = [sum(float(weights[label]) for label in labels if label == kind) for kind in range(4)]
     assert sums == pytest.approx([7 / 4, 7 / 4, 7 / 4, 0])
 
 
-def test_a_balanced_fit_minimises_the_weighted_loss(sst_folder, tmp_path, monkeypatch):
-    """Each step's loss is the mean over its batch of the weight of the label times the example's loss."""
+def test_balanced_distributions_count_alike():
+    """Each label has the same weight in all, where an example is so much of it as its distribution says."""
+    shares = [[1.0, 0.0], [0.75, 0.25], [0.5, 0.5], [1.0, 0.0]]
+    weights = label_weights(torch.tensor(shares), 2)
+    sums = [sum(float(weights[label]) * share[label] for share in shares) for label in (0, 1)]
+    assert sums == pytest.approx([2, 2])
+    assert weights_of(torch.tensor(shares), weights).tolist() == pytest.approx(
+        [sum(float(weights[label]) * share[label] for label in (0, 1)) for share in shares]
+    )
+
+
+def test_what_is_learned_of_examples():
+    plain = [Example(("a",), 1), Example(("b",), 0)]
+    assert targets_of(plain, 3).tolist() == [1, 0]
+    graded = [*plain, Example(("c",), 2, (0.0, 0.25, 0.75))]
+    assert targets_of(graded, 3).tolist() == [[0, 1, 0], [1, 0, 0], [0, 0.25, 0.75]]
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("grades", [False, True])
+def test_a_fit_minimises_the_loss_of_labels_or_distributions(
+    sst_folder, tmp_path, monkeypatch, grades, balance
+):
+    """Each step's loss is the mean of −Σ p log q over its batch, each example by the weight of its labels."""
     seen = []
+    decode = SentenceClassifier.decode
     loss = SentenceClassifier.loss
+
+    def watched_decode(*given):
+        logits = decode(*given)
+        seen.append(logits.detach())
+        return logits
 
     def watched(self, batch, targets):
         losses = loss(self, batch, targets)
-        if self.training:
-            seen.append((losses.detach(), targets))
+        seen[-1] = (seen[-1], targets)
         return losses
 
     step, returned = Learner.training_step, []
@@ -404,15 +433,24 @@ def test_a_balanced_fit_minimises_the_weighted_loss(sst_folder, tmp_path, monkey
         returned.append(step(*given))
         return returned[-1]
 
+    monkeypatch.setattr(SentenceClassifier, "decode", watched_decode)
     monkeypatch.setattr(SentenceClassifier, "loss", watched)
     monkeypatch.setattr(Learner, "training_step", watched_step)
-    task = Sst(data=sst_folder, phrases=True)
-    fit(task, options(tmp_path / "run", "none", epochs=1, balance=True), QUIET)
-    labels = [example.label for example in task.splits().train]
-    share = [labels.count(label) / len(labels) for label in (0, 1)]
-    for (losses, targets), result in zip(seen, returned, strict=True):
-        wanted = sum(loss / share[target] / 2 for loss, target in zip(losses, targets, strict=True))
-        assert float(result.detach()) == pytest.approx(float(wanted / len(losses)), rel=1e-5)
+    task = Sst(data=sst_folder, phrases=True, grades=grades)
+    fit(task, options(tmp_path / "run", "none", epochs=1, balance=balance), QUIET)
+    train = task.splits().train
+    all_shares = [example.target or (1 - example.label, example.label) for example in train]
+    weights = [len(train) / 2 / sum(shares[label] for shares in all_shares) for label in (0, 1)]
+    steps = [entry for entry in seen if isinstance(entry, tuple)]
+    assert len(steps) == len(returned) > 1
+    for (logits, targets), result in zip(steps, returned, strict=True):
+        wanted = 0.0
+        for row, target in zip(logits.tolist(), targets.tolist(), strict=True):
+            shares = target if grades else [1 - target, target]
+            log_total = math.log(sum(map(math.exp, row)))
+            weight = sum(map(math.prod, zip(shares, weights, strict=True))) if balance else 1.0
+            wanted += weight * sum(p * (log_total - y) for p, y in zip(shares, row, strict=True))
+        assert float(result.detach()) == pytest.approx(wanted / len(logits), rel=1e-4)
 
 
 def test_learning_rate_schedules():

@@ -25,6 +25,8 @@ class Example(NamedTuple):
 
     text: Text | Pair
     label: int
+    target: tuple[float, ...] | None = None
+    """A distribution over the labels to train on, where more is known than the label."""
 
 
 def sentences_of(text: Text | Pair) -> tuple[Text, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -12,6 +12,7 @@ from trainer.paths import data_folder
 from trainer.tasks.base import DataError, Example, Splits, Text
 
 NEUTRAL = 2
+MOST = 4
 FILES = {"train": "train.txt", "dev": "dev.txt", "test": "test.txt"}
 
 # Some tokens hold a no-break space, so only the plain space and the parentheses separate.
@@ -38,6 +39,8 @@ class Sst:
     """Where data sets live; the treebank is in its folder `sst` (environment: UNDERSTORY_DATA)."""
     phrases: bool = False
     """Train on every labelled phrase of the training trees too, neutral ones left out."""
+    grades: bool = False
+    """Train on how positive a text is, by its five grades, and not on its sign alone; on neutral ones too."""
 
     name: ClassVar[str] = "sst"
     kind: ClassVar[str] = "sentence"
@@ -51,10 +54,10 @@ class Sst:
         """
         trees = {split: list(read_trees(self._file(name))) for split, name in FILES.items()}
         sentences = {split: [nodes[0] for nodes in trees[split]] for split in trees}
-        phrases = (node for nodes in trees["train"] for node in nodes)
+        phrases = [node for nodes in trees["train"] for node in nodes]
         return Splits(
             labels=self.labels,
-            train=_binary(phrases if self.phrases else sentences["train"]),
+            train=(_graded if self.grades else _binary)(phrases if self.phrases else sentences["train"]),
             dev=_binary(sentences["dev"]),
             test=_binary(sentences["test"]),
             sentences=[root.words for root in sentences["train"]],
@@ -68,8 +71,16 @@ class Sst:
         raise DataError(f"sst: there is no {name} in {folder}; fetch the data: python -m trainer data sst")
 
 
-def _binary(phrases: Iterator[Phrase] | list[Phrase]) -> list[Example]:
+def _binary(phrases: Iterable[Phrase]) -> list[Example]:
     return [Example(words, int(sentiment > NEUTRAL)) for words, sentiment in phrases if sentiment != NEUTRAL]
+
+
+def _graded(phrases: Iterable[Phrase]) -> list[Example]:
+    """Take each grade for the share of readers who would call the text positive."""
+    return [
+        Example(words, int(sentiment > NEUTRAL), (1 - sentiment / MOST, sentiment / MOST))
+        for words, sentiment in phrases
+    ]
 
 
 def read_trees(path: Path) -> Iterator[list[Phrase]]:
