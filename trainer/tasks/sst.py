@@ -40,8 +40,7 @@ class Sst:
     phrases: bool = False
     """Train on every labelled phrase of the training trees too, neutral ones left out."""
     grades: bool = False
-    """Train on how positive a text is, by its five grades, and not on its sign alone; on neutral ones too,
-    and on each text once."""
+    """Train on how positive a text is, by its five grades, and not on its sign alone; on neutral ones too."""
 
     name: ClassVar[str] = "sst"
     kind: ClassVar[str] = "sentence"
@@ -77,13 +76,10 @@ def _binary(phrases: Iterable[Phrase]) -> list[Example]:
 
 
 def _graded(phrases: Iterable[Phrase]) -> list[Example]:
-    """Take each grade for the share of readers who would call the text positive.
-
-    The same words stand in many trees, most of them neutral: they are taken once.
-    """
+    """Take each grade for the share of readers who would call the text positive."""
     return [
         Example(words, int(sentiment > NEUTRAL), (1 - sentiment / MOST, sentiment / MOST))
-        for words, sentiment in dict.fromkeys(phrases)
+        for words, sentiment in phrases
     ]
 
 
