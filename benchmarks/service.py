@@ -32,6 +32,8 @@ from machine import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8765
+CLIENTS = 64
+"""At once, where the server is to be saturated."""
 MANY = 16
 """Sentences in a request of the second kind of load."""
 CPUS = sorted(os.sched_getaffinity(0))
@@ -165,9 +167,6 @@ def serving(*command: str, **environment: str):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-CLIENTS = 64
-
-
 def bare(path: Path, texts: list[str], seconds: float, answers) -> None:
     """The model without a server, on the server's core: sentences a second, and the median of one alone.
 
@@ -281,9 +280,9 @@ def measure_service(run: Run) -> dict[str, float]:
         hammer(8, 1, run.bodies)
         one = hammer(1, run.seconds, run.bodies)
         alive = apart(probe, run.seconds + 2)  # it takes a moment to start
-        many = hammer(64, run.seconds + 2, run.bodies)
+        many = hammer(CLIENTS, run.seconds + 2, run.bodies)
         livez = alive()
-        large = hammer(64, run.seconds, run.large_bodies)
+        large = hammer(CLIENTS, run.seconds, run.large_bodies)
     return {
         "ready_s": ready,
         "one_client_median_ms": one.quantile(0.5) * 1e3,
@@ -300,7 +299,7 @@ def measure_overload(run: Run) -> dict[str, object]:
     queue = 0.05
     with serving("-m", "server", **run.settings, UNDERSTORY_QUEUE_SECONDS=str(queue)):
         hammer(8, 1, run.bodies)
-        load = hammer(128, run.overload, run.bodies)
+        load = hammer(2 * CLIENTS, run.overload, run.bodies)
     return {
         "seconds": run.overload,
         "statuses": {str(status): count for status, count in sorted(load.statuses.items())},
@@ -314,7 +313,7 @@ def measure_rival(run: Run, name: str) -> dict[str, object]:
     try:
         with serving("benchmarks/service_rivals.py", name, str(run.path), str(PORT)):
             hammer(8, 1, run.bodies)
-            load = hammer(64, run.seconds, run.bodies)
+            load = hammer(CLIENTS, run.seconds, run.bodies)
     except NotStartedError as error:
         return {"not_measured": str(error)}
     if set(load.statuses) != {200}:
