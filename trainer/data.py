@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from latent.nn.checkpoint import Classifier
 from trainer.tasks import Example, sentences_of
@@ -140,14 +139,10 @@ def targets_of(examples: Sequence[Example], labels: int) -> Tensor:
     Returns:
         labels ``(N,)``, int64; or distributions over them ``(N, labels)``, float32, if an example has one.
     """
-    alone = torch.tensor([example.label for example in examples])
     if all(example.target is None for example in examples):
-        return alone
-    table = one_hot(alone, labels).float()
-    for row, example in zip(table, examples, strict=True):
-        if example.target is not None:
-            row.copy_(torch.tensor(example.target))
-    return table
+        return torch.tensor([example.label for example in examples])
+    alone = torch.eye(labels).tolist()
+    return torch.tensor([example.target or alone[example.label] for example in examples])
 
 
 def item_length(text: Any) -> int:

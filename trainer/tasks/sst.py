@@ -54,7 +54,7 @@ class Sst:
         """
         trees = {split: list(read_trees(self._file(name))) for split, name in FILES.items()}
         sentences = {split: [nodes[0] for nodes in trees[split]] for split in trees}
-        phrases = [node for nodes in trees["train"] for node in nodes]
+        phrases = (node for nodes in trees["train"] for node in nodes)
         return Splits(
             labels=self.labels,
             train=(_graded if self.grades else _binary)(phrases if self.phrases else sentences["train"]),
