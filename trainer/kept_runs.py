@@ -12,6 +12,7 @@ from typing import Any
 
 from trainer.errors import UserError
 from trainer.run_folder import changed_options
+from trainer.tasks import Task
 
 KEPT_TREES = 2_000
 """Test examples, from the first on, whose trees are kept: enough to say how far two runs agree."""
@@ -24,6 +25,7 @@ class KeptRuns:
     """A file of finished runs, a JSON object on each line: options, times, reports, and packed test trees."""
 
     path: Path
+    task: Task
 
     def find(self, options: Mapping[str, Any], *, gold: bool) -> Run | None:
         """Return the run with these options, or None.
@@ -38,14 +40,14 @@ class KeptRuns:
         for entry in self._entries():
             run = entry["run"]
             wanting = gold and run["test"]["trees"] and "gold" not in run
-            if _same(entry["options"], options) and not wanting:
+            if self._same(entry["options"], options) and not wanting:
                 return _unpacked(run)
         return None
 
     def add(self, options: Mapping[str, Any], run: Run) -> Run:
         """Keep a run, in place of an earlier one with these options; return it as ``find`` will."""
         packed = _packed(run)
-        others = [entry for entry in self._entries() if not _same(entry["options"], options)]
+        others = [entry for entry in self._entries() if not self._same(entry["options"], options)]
         lines = [json.dumps(entry) + "\n" for entry in [*others, {"options": options, "run": packed}]]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
@@ -69,11 +71,10 @@ class KeptRuns:
             entries.append(entry)
         return entries
 
-
-def _same(kept: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    # The number of threads changes nothing but the times, which a table sets side by side.
-    threads = [each["training"]["threads"] for each in (kept, options)]
-    return threads[0] == threads[1] and not changed_options(kept, options)
+    def _same(self, kept: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+        # The number of threads changes nothing but the times, which a table sets side by side.
+        threads = [each["training"]["threads"] for each in (kept, options)]
+        return threads[0] == threads[1] and not changed_options(kept, options, self.task)
 
 
 def _packed(run: Run) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class RunFolder:
         """
         wanted = {"task": plain(task), "model": plain(options.model), "training": plain(options.training)}
         if options.run.resume:
-            self._check(wanted)
+            self._check(wanted, task)
             return
         if self.state.exists():
             raise FitError(f"fit: {self.path} holds a run; go on with it by --resume, or choose --out")
@@ -66,26 +66,28 @@ class RunFolder:
         except OSError as error:
             raise FitError(f"fit: cannot write to {self.path}: {error}") from error
 
-    def _check(self, wanted: dict[str, Any]) -> None:
+    def _check(self, wanted: dict[str, Any], task: Task) -> None:
         if not self.state.is_file():
             raise FitError(f"fit: nothing to resume in {self.path}: there is no {self.state.name}")
         found = json.loads(self.options.read_text())
-        changed = changed_options(found, wanted)
+        changed = changed_options(found, wanted, task)
         if changed:
             raise FitError(
                 f"fit: {self.path} was started with other options: {', '.join(changed)}; resume with the same"
             )
 
 
-def changed_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changed_options(before: Mapping[str, Any], now: Mapping[str, Any], task: Task) -> list[str]:
     """Name the options of a run that are others now, but for those that only say where it takes place.
 
     Args:
         before: by part ("task", "model", "training") and name, perhaps written when there were fewer.
         now: the same, complete.
+        task: whose options they are.
     """
     # A run from before there was an option did what its default does.
-    defaults = {"task": {}, "model": plain(ModelOptions()), "training": plain(TrainingOptions())}
+    of_task = {each.name: each.default for each in fields(task) if each.default is not MISSING}
+    defaults = {"task": of_task, "model": plain(ModelOptions()), "training": plain(TrainingOptions())}
     return [
         f"{part}.{name}"
         for part, options in now.items()

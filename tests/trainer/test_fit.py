@@ -178,10 +178,13 @@ def test_a_run_from_before_there_was_an_option_goes_on(sst_folder, tmp_path):
     finished = fit(task, options(tmp_path / "run", epochs=1), QUIET)
     content = json.loads(recorded.read_text())
     assert content["training"].pop("parser_rate") == 1.0
+    assert content["task"].pop("grades") is False
     recorded.write_text(json.dumps(content))
     assert fit(task, options(tmp_path / "run", epochs=1, resume=True), QUIET) == finished
     with pytest.raises(FitError, match=r"other options: training\.parser_rate;"):
         fit(task, options(tmp_path / "run", epochs=1, parser_rate=0.5, resume=True), QUIET)
+    with pytest.raises(FitError, match=r"other options: task\.grades;"):
+        fit(replace(task, grades=True), options(tmp_path / "run", epochs=1, resume=True), QUIET)
 
 
 @pytest.mark.parametrize("estimator", ["none", "spigot"])

@@ -11,6 +11,7 @@ from trainer.kept_runs import KeptRuns
 from trainer.published import TABLES
 from trainer.syntax import baselines, read_treebank, uas
 from trainer.table import agreements, markdown, spread, summarize
+from trainer.tasks.sst import Sst
 from trainer.trials import agreement
 
 
@@ -177,7 +178,7 @@ def test_kept_runs_hold_the_trees_that_are_compared(tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.kept_runs.KEPT_TREES", 2)
     options = {"task": {}, "model": {"estimator": "spigot"}, "training": {"seed": 3, "threads": 1}}
     heads = [[[2, 0], [0]], [[0], [3, 3, 0]], [[0], [0]]]
-    kept = KeptRuns(tmp_path / "new" / "snli-runs.jsonl")
+    kept = KeptRuns(tmp_path / "new" / "sst-runs.jsonl", Sst(data=tmp_path))
     assert kept.find(options, gold=False) is None
     whole = run(3, 0.5, heads)
     assert kept.add(options, whole)["test"]["heads"] == heads[:2]
@@ -191,6 +192,8 @@ def test_kept_runs_hold_the_trees_that_are_compared(tmp_path, monkeypatch):
     newer = {**options, "training": {"seed": 3, "threads": 1, "parser_rate": 1.0}}
     assert kept.find(newer, gold=False) == found
     assert kept.find({**newer, "training": {**newer["training"], "parser_rate": 0.1}}, gold=False) is None
+    assert kept.find({**options, "task": {"grades": False}}, gold=False) == found
+    assert kept.find({**options, "task": {"grades": True}}, gold=False) is None
 
 
 def test_a_table_takes_up_what_a_sweep_chose(tmp_path, capsys):

@@ -29,7 +29,7 @@ def recorded_task(training: Mapping[str, Any], data: Path) -> Task:
     if name not in TASKS:
         raise UserError(f"trained on {name!r}, which is no task; there are: {', '.join(TASKS)}")
     recorded = {**training.get("options", {}).get("task", {}), "data": data}
-    known = {part.name: str(part.type) for part in fields(TASKS[name])}  # type: ignore[arg-type]
+    known = {part.name: str(part.type) for part in fields(TASKS[name])}
     given = {
         key: Path(value) if isinstance(value, str) and "Path" in known[key] else value
         for key, value in recorded.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from trainer.errors import UserError
 
@@ -54,6 +54,7 @@ class Task(Protocol):
     name: ClassVar[str]
     kind: ClassVar[str]
     """The kind of classifier: a name of ``latent.nn.checkpoint.CLASSIFIERS``."""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def splits(self) -> Splits:
         """Read the data.
