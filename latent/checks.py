@@ -6,6 +6,7 @@ not wait in every step collects its checks, and looks at all of them together ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -80,4 +81,4 @@ def expect_finite(tensor: Tensor, error: MakeError) -> None:
 
 def all_finite(tensor: Tensor) -> bool:
     """Whether no entry is NaN or infinite: a finite sum proves it, and is far cheaper than a look at each."""
-    return bool(tensor.detach().sum().isfinite()) or bool(tensor.isfinite().all())
+    return math.isfinite(tensor.detach().sum().item()) or bool(tensor.isfinite().all())

@@ -102,7 +102,7 @@ class Estimator(nn.Module, ABC):
     def check(self, scores: Tensor, lengths: Tensor | None) -> None:
         """Raise, in the estimator's name, unless the structure takes these scores and lengths."""
         try:
-            self.structure.mask(scores, lengths)
+            self.structure.check(scores, lengths)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{self.name}: {re.sub(r'^[a-z -]+: mask: ', '', str(error))}") from None
 

@@ -92,7 +92,7 @@ class PulledBack(Estimator):
                 lambda z: self.losses(downstream, z, count),
                 lambda gamma: surrogate(z, lambda _: self.finite_gradient(gamma, parts)),
             )
-        z = z.requires_grad_()
+        z.requires_grad_(self.options.init == "map")  # else nobody asks for the gradient there
         losses = self.losses(downstream, z, count)
 
         def gradient(mu: Tensor) -> Tensor:

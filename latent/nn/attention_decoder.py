@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from latent.nn.head_context import Projected, head_context, project
+from latent.nn.head_context import head_context, project
 
 
 class PairProjection(NamedTuple):
@@ -16,8 +16,9 @@ class PairProjection(NamedTuple):
 
     states: Tensor
     """``(2 · batch, n+1, size)``, the root at index 0."""
-    layers: Projected
-    r"""Of size ``3 · hidden_size``: the first layers of F and, on :math:`a` and on :math:`b`, of G."""
+    layers: Tensor
+    r"""``(2 · batch, n+1, 3 · hidden_size)``: the first layers of F and, on :math:`a` and on :math:`b`, of G;
+    beside them, where words are read with heads, the same of each state as a head."""
 
 
 class AttentionDecoder(nn.Module):
@@ -59,7 +60,7 @@ class AttentionDecoder(nn.Module):
     ) -> None:
         super().__init__()
         word = size if head_scale is None else 2 * size
-        self.head_scale = head_scale or 1.0
+        self.head_scale = head_scale
         self.align = TwoLayers(word, hidden_size, dropout)
         self.compare = TwoLayers(4 * word, hidden_size, dropout)
         self.aggregate = TwoLayers(2 * hidden_size, hidden_size, dropout)
@@ -76,13 +77,15 @@ class AttentionDecoder(nn.Module):
         of_words, of_others, of_difference, _ = compare.weight.chunk(4, dim=1)
         weight = torch.cat([align.weight, of_words + of_difference, of_others - of_difference])
         bias = torch.cat([align.bias, compare.bias, torch.zeros_like(compare.bias)])
+        if self.head_scale is None:
+            return PairProjection(states, linear(states, weight, bias))
         return PairProjection(states, project(weight, bias, states, self.head_scale))
 
     def forward(
         self, projected: PairProjection, structure: Tensor | None, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of each pair, and the attention of each word to those of the other sentence."""
-        words, layers = map(paired, _under(projected, structure, self.head_scale))
+        words, layers = map(paired, self._under(projected, structure))
         to_align, of_words, of_others = layers.chunk(3, dim=-1)
         attention = self._attend(to_align, mask)
         mixed = attention @ torch.cat([words, of_others], dim=-1).flip(1)
@@ -92,6 +95,16 @@ class AttentionDecoder(nn.Module):
         compared = self.compare.rest(of_words + of_aligned + linear(words * aligned, of_product))
         summed = mask.unsqueeze(2).to(compared.dtype) @ compared
         return self.output(self.aggregate(summed.flatten(1))), attention
+
+    def _under(self, projected: PairProjection, structure: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return each word's vector, with its head's under a structure, and what first layers make of it."""
+        states, layers = projected
+        if structure is None or self.head_scale is None:
+            return states[:, 1:], layers[:, 1:]
+        trees, (own, as_head) = structure.flatten(0, 1), layers.chunk(2, dim=-1)
+        heads = self.head_scale * head_context(trees, states)
+        words = states[:, 1:].repeat(len(heads) // len(states), 1, 1)
+        return torch.cat([words, heads], dim=-1), head_context(trees, as_head, own[:, 1:])
 
     def _attend(self, to_align: Tensor, mask: Tensor) -> Tensor:
         """Return the softmaxes ``(batch, 2, n, n)``, from what the first layer of F makes of each word."""
@@ -129,17 +142,6 @@ class TwoLayers(nn.Sequential):
 def paired(sentences: Tensor) -> Tensor:
     """Turn ``(2 · batch, …)`` into ``(batch, 2, …)``."""
     return sentences.reshape(-1, 2, *sentences.shape[1:])
-
-
-def _under(projected: PairProjection, structure: Tensor | None, head_scale: float) -> tuple[Tensor, Tensor]:
-    """Return each word's vector, with its head's under a structure, and what the first layers make of it."""
-    states, layers = projected
-    if structure is None:
-        return states[:, 1:], layers.own
-    trees = structure.flatten(0, 1)
-    heads = head_scale * head_context(trees, states)
-    words = states[:, 1:].repeat(len(heads) // len(states), 1, 1)
-    return torch.cat([words, heads], dim=-1), layers.under(trees)
 
 
 def _start_without_heads(weight: Tensor, size: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latent.nn.encoder import word_mask
-from latent.nn.head_context import Projected, project
+from latent.nn.head_context import project
+from latent.nn.word_attention import attend
 
 
 class HeadDecoder(nn.Module):
@@ -28,22 +28,17 @@ class HeadDecoder(nn.Module):
         self.head_scale = head_scale
         self.affine = nn.Linear(2 * state_size, state_size)
         self.query = nn.Linear(state_size, 1)
-        # A softmax takes no notice of it: its gradient is zero but for rounding, which Adam would magnify.
-        self.query.bias.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
         self.output = nn.Linear(state_size, labels)
 
-    def project(self, states: Tensor) -> Projected:
-        """Return what every structure of these sentences is decoded from."""
+    def project(self, states: Tensor) -> Tensor:
+        """Return what every structure of these sentences is decoded from; see ``project``."""
         return project(self.affine.weight, self.affine.bias, states, self.head_scale)
 
-    def forward(self, projected: Projected, structure: Tensor | None, lengths: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, structure: Tensor | None, lengths: Tensor) -> Tensor:
         """Return the logits of each sentence under each of its structures."""
         if structure is None:
             raise ValueError("decode: this classifier needs a structure (batch, n+1, n+1); got None")
-        hidden = torch.relu(projected.under(structure))
-        inside = word_mask(lengths, hidden.shape[1]).repeat(len(hidden) // len(lengths), 1)
-        attention = self.query(hidden).squeeze(-1).masked_fill(~inside, -torch.inf).softmax(-1)
-        logits: Tensor = self.output(torch.einsum("bm,bmd->bd", attention, hidden))
+        logits: Tensor = self.output(attend(nodes, structure, self.query.weight[0], self.query.bias, lengths))
         return logits
 
 

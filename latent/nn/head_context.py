@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
@@ -31,13 +29,8 @@ def head_context(structure: Tensor, states: Tensor, own: Tensor | None = None) -
 
     Cost: one batched matrix product, O(S · batch · n² · dim).
     """
-    batch, nodes = states.shape[:2]
-    if structure.shape[1:] != (nodes, nodes) or len(structure) % batch:
-        raise ValueError(
-            f"head_context: structure must be (S · batch, n+1, n+1) for states (batch, n+1, dim); "
-            f"got {tuple(structure.shape)} and {tuple(states.shape)}"
-        )
-    copies = torch.split(structure[:, :, 1:].transpose(1, 2), batch)
+    check_structure(structure, states)
+    copies = torch.split(structure[:, :, 1:].transpose(1, 2), len(states))
     if own is None:
         contexts = [torch.bmm(heads, states) for heads in copies]
     else:
@@ -45,22 +38,17 @@ def head_context(structure: Tensor, states: Tensor, own: Tensor | None = None) -
     return contexts[0] if len(contexts) == 1 else torch.cat(contexts)
 
 
-class Projected(NamedTuple):
-    """What a linear layer makes of each word's state, and of each state as a head; see ``project``."""
-
-    own: Tensor
-    """``(batch, n, out)``: :math:`W_1 x_m + b`."""
-    as_head: Tensor | None
-    """``(batch, n+1, out)``: :math:`r W_2 x_h`, the root at index 0; None where words stand without heads."""
-
-    def under(self, structure: Tensor) -> Tensor:
-        """Return what the layer makes of each word with its head: ``(S · batch, n, out)``."""
-        if self.as_head is None:
-            raise ValueError("decode: a classifier without trees takes structure None; got a tensor")
-        return head_context(structure, self.as_head, self.own)
+def check_structure(structure: Tensor, states: Tensor) -> None:
+    """Raise unless a structure ``(S · batch, n+1, n+1)`` is of sentences with states ``(batch, n+1, …)``."""
+    batch, nodes = states.shape[:2]
+    if structure.shape[1:] != (nodes, nodes) or len(structure) % batch:
+        raise ValueError(
+            f"head_context: structure must be (S · batch, n+1, n+1) for states (batch, n+1, dim); "
+            f"got {tuple(structure.shape)} and {tuple(states.shape)}"
+        )
 
 
-def project(weight: Tensor, bias: Tensor, states: Tensor, head_scale: float = 1.0) -> Projected:
+def project(weight: Tensor, bias: Tensor, states: Tensor, head_scale: float = 1.0) -> Tensor:
     r"""Do the part of a linear layer on each word and its head that no structure changes.
 
     .. math:: W [x_m; r c_m] + b = (W_1 x_m + b) + \sum_h z_{h \to m} \, r W_2 x_h
@@ -68,17 +56,16 @@ def project(weight: Tensor, bias: Tensor, states: Tensor, head_scale: float = 1.
     So its products are taken once, however many structures the words are read under.
 
     Args:
-        weight: ``(out, 2 · dim)``, :math:`W_1` and :math:`W_2` side by side; or ``(out, dim)``, no heads.
+        weight: ``(out, 2 · dim)``, :math:`W_1` and :math:`W_2` side by side.
         bias: ``(out,)``.
         states: ``(batch, n+1, dim)``, the root's vector at index 0.
         head_scale: :math:`r`.
 
+    Returns:
+        ``(batch, n+1, 2 · out)``: :math:`W_1 x + b` and :math:`r W_2 x` of each state, side by side.
+
     Cost: one matrix product, O(batch · n · dim · out).
     """
-    if weight.shape[1] == states.shape[-1]:
-        return Projected(linear(states[:, 1:], weight, bias), None)
     on_words, on_heads = weight.chunk(2, dim=1)
     halves = torch.cat([on_words, head_scale * on_heads])
-    both = linear(states, halves, torch.cat([bias, torch.zeros_like(bias)]))
-    own, as_head = both.chunk(2, dim=-1)
-    return Projected(own[:, 1:], as_head)
+    return linear(states, halves, torch.cat([bias, torch.zeros_like(bias)]))

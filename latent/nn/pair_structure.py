@@ -40,6 +40,10 @@ class PairStructure(Structure):
             )
         return scores.flatten(0, 1), None if lengths is None else lengths.flatten()
 
+    def check(self, scores: Tensor, lengths: Tensor | None = None) -> None:
+        """See ``Structure.check``."""
+        self.each.check(*self._flat("mask", scores, lengths))
+
     def mask(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """See ``Structure.mask``."""
         return self.each.mask(*self._flat("mask", scores, lengths)).view_as(scores)

@@ -13,7 +13,6 @@ from latent.estimators import ESTIMATORS, make_estimator
 from latent.nn.arc_scorer import ArcScorer
 from latent.nn.decoder import HeadDecoder, SumDecoder
 from latent.nn.encoder import Batch, Encoder, make_batch
-from latent.nn.head_context import Projected
 from latent.structures import STRUCTURES, Categorical, Structure
 from latent.text import Vocabulary
 
@@ -104,7 +103,7 @@ class Encoding(NamedTuple):
 
     states: Tensor
     """``(batch, n+1, hidden_size)``, the root at index 0."""
-    projected: Projected | Tensor
+    projected: Tensor
     """What the decoder made of them that no structure changes."""
     scores: Tensor | None
     """``(batch, n+1, n+1)`` arc scores, ``[b, head, modifier]``; None for a classifier without trees."""

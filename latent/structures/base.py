@@ -40,6 +40,10 @@ class Structure(ABC):
     def mask(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Which entries of the scores are parts of some structure, as a bool tensor of the scores' shape."""
 
+    def check(self, scores: Tensor, lengths: Tensor | None = None) -> None:
+        """Raise what `mask` raises for scores or lengths of another type or shape."""
+        self.mask(scores, lengths)
+
     @abstractmethod
     def map(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         r"""The best structure, $\arg\max_{z \in \mathcal{Z}} s \cdot z$: zeros and ones in the scores' dtype.

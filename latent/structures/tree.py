@@ -59,6 +59,10 @@ class DependencyTree(Structure):
             return torch.full((scores.shape[0],), scores.shape[1] - 1, device=scores.device)
         return lengths
 
+    def check(self, scores: Tensor, lengths: Tensor | None = None) -> None:
+        """See `Structure.check`; no mask is made."""
+        self._checked("mask", scores, lengths)
+
     def mask(self, scores: Tensor, lengths: Tensor | None = None) -> Tensor:
         """True for every arc among a sentence's words and from the root to them: no column 0, no diagonal."""
         lengths = self._checked("mask", scores, lengths).to(scores.device)
