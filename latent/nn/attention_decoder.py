@@ -85,26 +85,40 @@ class AttentionDecoder(nn.Module):
         self, projected: PairProjection, structure: Tensor | None, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of each pair, and the attention of each word to those of the other sentence."""
-        words, layers = map(paired, self._under(projected, structure))
-        to_align, of_words, of_others = layers.chunk(3, dim=-1)
+        words, layers = self._under(projected, structure)
+        to_align, of_words, of_others = paired(layers).chunk(3, dim=-1)
         attention = self._attend(to_align, mask)
-        mixed = attention @ torch.cat([words, of_others], dim=-1).flip(1)
-        size = words.shape[-1]
-        aligned, of_aligned = torch.split(mixed, [size, of_others.shape[-1]], dim=-1)
-        of_product = self.compare.first.weight[:, 3 * size :]
-        compared = self.compare.rest(of_words + of_aligned + linear(words * aligned, of_product))
-        summed = mask.unsqueeze(2).to(compared.dtype) @ compared
-        return self.output(self.aggregate(summed.flatten(1))), attention
+        v = self._compare(words, of_words, of_others, attention, mask)
+        return self.output(self.aggregate(v)), attention
 
-    def _under(self, projected: PairProjection, structure: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return each word's vector, with its head's under a structure, and what first layers make of it."""
+    def _compare(
+        self, words: list[Tensor], of_words: Tensor, of_others: Tensor, attention: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Return :math:`[v_1; v_2]`, from each word's vectors and what is begun of the first layer of G."""
+        # Each sentence by itself: to put the two in the other's place would be to copy them.
+        attending, own, others, real = (
+            tensor.unbind(1)
+            for tensor in (attention, of_words, of_others, mask.unsqueeze(2).to(of_words.dtype))
+        )
+        sides = [vectors.unbind(1) for vectors in words]
+        of_products = self.compare.first.weight.chunk(4, dim=1)[3].chunk(len(sides), dim=1)
+        summed = []
+        for i, j in (0, 1), (1, 0):
+            compared = torch.baddbmm(own[i], attending[i], others[j])
+            for vectors, of_product in zip(sides, of_products, strict=True):
+                compared = compared + linear(vectors[i] * (attending[i] @ vectors[j]), of_product)
+            summed.append(real[i] @ self.compare.rest(compared))
+        return torch.cat(summed, dim=-1).squeeze(1)
+
+    def _under(self, projected: PairProjection, structure: Tensor | None) -> tuple[list[Tensor], Tensor]:
+        """Return each word's vectors, its own and its head's, and what first layers make of them."""
         states, layers = projected
         if structure is None or self.head_scale is None:
-            return states[:, 1:], layers[:, 1:]
+            return [paired(states[:, 1:])], layers[:, 1:]
         trees, (own, as_head) = structure.flatten(0, 1), layers.chunk(2, dim=-1)
         heads = self.head_scale * head_context(trees, states)
         words = states[:, 1:].repeat(len(heads) // len(states), 1, 1)
-        return torch.cat([words, heads], dim=-1), head_context(trees, as_head, own[:, 1:])
+        return [paired(words), paired(heads)], head_context(trees, as_head, own[:, 1:])
 
     def _attend(self, to_align: Tensor, mask: Tensor) -> Tensor:
         """Return the softmaxes ``(batch, 2, n, n)``, from what the first layer of F makes of each word."""
