@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from latent.kernels.cpu import arc_scores, threads
+from latent.nn.encoder import check_lengths
 
 _CLAMP = 43.0  # exp(2 · 43) is still a float32, and the tanh of anything beyond it is 1
 _TERMS_PER_SECOND = 2e9
@@ -77,6 +78,7 @@ def plain_scores(ends: Tensor, weight: Tensor, lengths: Tensor) -> Tensor:
 
 def fused_scores(ends: Tensor, weight: Tensor, lengths: Tensor) -> Tensor:
     """Score arcs in one pass over the true arcs, on a CPU; half precision is computed in single."""
+    check_lengths(lengths, ends.shape[1])
     if ends.dtype not in (torch.float32, torch.float64):
         ends = ends.float()
     scores: Tensor = _FusedScores.apply(ends, weight.to(ends.dtype), lengths)  # type: ignore[no-untyped-call]

@@ -44,6 +44,20 @@ def word_mask(lengths: Tensor, width: int) -> Tensor:
     return torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
 
 
+def check_lengths(lengths: Tensor, nodes: int) -> None:
+    """Raise unless each sentence has from one to ``nodes - 1`` words: kernels read what lengths tell them to.
+
+    Raises:
+        ValueError: naming the first sentence that does not.
+    """
+    for b, length in enumerate(lengths.tolist()):
+        if not 1 <= length < nodes:
+            raise ValueError(
+                f"lengths: a sentence has from 1 to {nodes - 1} words, one less than there are states; "
+                f"got {length} for sentence {b}"
+            )
+
+
 class BiLSTM(nn.Module):
     """Read each sentence in both directions, so that padding never reaches a word.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from latent.kernels.cpu import threads, word_attention
-from latent.nn.encoder import word_mask
+from latent.nn.encoder import check_lengths, word_mask
 from latent.nn.head_context import check_structure, head_context
 
 _TERMS_PER_SECOND = 1e10
@@ -37,7 +37,7 @@ def attend(nodes: Tensor, structure: Tensor, query: Tensor, bias: Tensor, length
         ``(S · batch, size)``.
 
     Raises:
-        ValueError: for a structure that is not of these sentences.
+        ValueError: for a structure or lengths that are not of these sentences.
 
     Cost: O(S · batch · n · size) for trees, O(S · batch · n² · size) for mixtures of all. Source:
     understanding-spigot, section 7.2.1.
@@ -58,6 +58,7 @@ def plain(nodes: Tensor, structure: Tensor, query: Tensor, bias: Tensor, lengths
 def fused(nodes: Tensor, structure: Tensor, query: Tensor, bias: Tensor, lengths: Tensor) -> Tensor:
     """Attend in one pass over the arcs, on a CPU; half precision is computed in single."""
     check_structure(structure, nodes)
+    check_lengths(lengths, nodes.shape[1])
     dtype = nodes.dtype if nodes.dtype == torch.float64 else torch.float32
     arguments = (nodes.to(dtype), structure.to(dtype), query.to(dtype), bias, lengths)
     pooled: Tensor = _Fused.apply(*arguments)  # type: ignore[no-untyped-call]

@@ -107,3 +107,10 @@ def test_a_scorer_with_distances_starts_as_one_without():
     assert torch.equal(with_distances(states, LENGTHS), without(states, LENGTHS))
     with_distances(states, LENGTHS).sum().backward()
     assert with_distances.distance.grad.ne(0).sum() == 6  # all reaches but zero
+
+
+@pytest.mark.parametrize("length", [-1, 6])
+def test_a_length_out_of_range_is_named(length):
+    ends, weight, _ = problem(torch.float32)
+    with pytest.raises(ValueError, match=f"from 1 to 5 words, .* got {length} for sentence 1"):
+        fused_scores(ends, weight, torch.tensor([5, length, 3]))

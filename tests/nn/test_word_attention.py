@@ -120,3 +120,9 @@ def test_threads_agree():
         results.append((pooled, *torch.autograd.grad(pooled.square().sum(), given[:2])))
     torch.set_num_threads(before)
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize("length", [0, 8])
+def test_a_length_out_of_range_is_named(length):
+    with pytest.raises(ValueError, match=f"from 1 to 7 words, .* got {length} for sentence 2"):
+        fused(*problem(), BIAS, torch.tensor([7, 1, length]))
