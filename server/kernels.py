@@ -4,8 +4,9 @@ import time
 
 from latent.kernels.__main__ import compile_all as compile_trees
 from latent.nn.checkpoint import Classifier
+from latent.nn.classifier import TREES
 from latent.nn.pair_classifier import PairClassifier, PairConfig
-from latent.nn.sentence_classifier import TREES, SentenceClassifier, SentenceConfig
+from latent.nn.sentence_classifier import SentenceClassifier, SentenceConfig
 from latent.text import Vocabulary
 from server.registry import rehearse
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from latent.estimators import make_estimator
 from latent.nn.arc_scorer import ArcScorer
 from latent.nn.attention_decoder import AttentionDecoder, PairProjection, paired
+from latent.nn.classifier import TREES, ClassifierConfig, LatentClassifier
 from latent.nn.encoder import word_mask
 from latent.nn.pair_structure import PairStructure
-from latent.nn.sentence_classifier import TREES, SentenceConfig, check_labels, infer, label_losses
 from latent.text import PADDING, Vocabulary
 
 SENTENCES_ONLY = {"sparse-expectation"}
 """Estimators that write out a support tree by tree, and do not know where a pair's first sentence ends."""
 
 
-class PairConfig(SentenceConfig):
+class PairConfig(ClassifierConfig):
     """What a pair classifier is made of; kept in its checkpoint."""
 
     hidden_size: int = Field(default=200, ge=2, le=4096)
@@ -89,7 +88,7 @@ class WordEncoder(nn.Module):
         return torch.cat([self.root.to(words.dtype).expand(len(words), 1, -1), words], dim=1)
 
 
-class PairClassifier(nn.Module):
+class PairClassifier(LatentClassifier[PairBatch, PairEncoding]):
     """Read two sentences, infer a structure on each, and compare their words, each with its head.
 
     Embeddings, a projection, arc scores within each sentence, a structure, each word with its head's vector,
@@ -107,23 +106,14 @@ class PairClassifier(nn.Module):
     Config = PairConfig
 
     def __init__(self, config: PairConfig, vocabulary: Vocabulary, labels: Sequence[str]) -> None:
-        super().__init__()
+        super().__init__(config, vocabulary, labels, PairStructure(TREES[config.structure](single_root=True)))
         self.config = config
-        self.vocabulary = vocabulary
-        self.labels = check_labels(labels)
-        self.structure = PairStructure(TREES[config.structure](single_root=True))
-        self.estimator = make_estimator(config.estimator, self.structure, **config.hyperparameters)
         size = config.hidden_size
         self.encoder = WordEncoder(vocabulary, config.embedding_size, size, config.dropout)
         trees = self.forward_structure is not None
         self.arc_scorer = ArcScorer(size, size, config.distances) if trees else None
         head_scale = config.head_scale if trees else None
         self.decoder = AttentionDecoder(size, size, len(labels), config.dropout, head_scale)
-
-    @property
-    def forward_structure(self) -> str | None:
-        """The structure seen in training: "map", "marginals", "sparsemap", or None without trees."""
-        return self.estimator.forward_structure
 
     def look_up(self, pair: Sequence[Sequence[str]]) -> tuple[list[int], list[int]]:
         """Return the ids of both sentences' tokens: what ``collate`` makes batches of."""
@@ -196,27 +186,3 @@ class PairClassifier(nn.Module):
         lengths = encoding.lengths.repeat(copies, 1)
         mask = paired(word_mask(lengths.flatten(), encoding.states.shape[2] - 1))
         return *self.decoder(encoding.projected, structure, mask), mask
-
-    def infer(self, encoding: PairEncoding, name: str | None) -> Tensor | None:
-        """Return the structure of that name ("map", "marginals", "sparsemap"), or None for None."""
-        return infer(self.structure, encoding.scores, encoding.lengths, name)
-
-    def forward(self, batch: PairBatch) -> Tensor:
-        """Return the logits under the structure that the classifier was trained with."""
-        encoding = self.encode(batch)
-        return self.decode(encoding, self.infer(encoding, self.forward_structure))
-
-    def loss(self, batch: PairBatch, targets: Tensor) -> Tensor:
-        """Return each pair's cross-entropy; its gradient for the arc scores is the estimator's.
-
-        Args:
-            batch: the pairs.
-            targets: ``(batch,)``, the index of each one's label, or ``(batch, labels)``, a distribution.
-        """
-        encoding = self.encode(batch)
-
-        def downstream(structure: Tensor | None) -> Tensor:
-            return label_losses(self.decode(encoding, structure), targets)
-
-        scores = cast(Tensor, encoding.scores)  # None reaches only the estimator that looks at no scores
-        return self.estimator.loss(scores, encoding.lengths, downstream)

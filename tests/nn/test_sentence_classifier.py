@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from torch.nn.functional import cross_entropy
 
 from latent.estimators import ESTIMATORS
-from latent.nn.sentence_classifier import label_losses
+from latent.nn.classifier import label_losses
 
 TREE_ESTIMATORS = [name for name, kind in ESTIMATORS.items() if not kind.categorical_only]
 SENTENCES = [

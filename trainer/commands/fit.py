@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from latent.estimators import ESTIMATORS
-from latent.nn.sentence_classifier import TREES
+from latent.nn.classifier import TREES
 from trainer.commands.common import choose, parse, with_choices
 from trainer.fit import Run, fit
 from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
