@@ -28,14 +28,19 @@ class Contents:
 
         Cost: one SHA-256 over the weights and the vocabulary.
         """
+        digests: dict[int, Digest] = {}
         for module in classifier.modules():
             for name, tensor in list(module.named_parameters(recurse=False)):
-                setattr(module, name, self._tensors.setdefault(_digest(tensor), tensor))
+                digest = _digest(tensor)
+                kept = self._tensors.setdefault(digest, tensor)
+                digests[id(kept)] = digest
+                setattr(module, name, kept)
         words = hashlib.sha256("\n".join(classifier.vocabulary.words).encode()).digest()
         classifier.vocabulary = self._vocabularies.setdefault(words, classifier.vocabulary)
         encoder: Any = classifier.encoder
         parts = [
-            f"{name} ".encode() + _digest(tensor) for name, tensor in sorted(encoder.state_dict().items())
+            f"{name} ".encode() + (digests.get(id(tensor)) or _digest(tensor))
+            for name, tensor in sorted(encoder.state_dict(keep_vars=True).items())
         ]
         key = hashlib.sha256(b"\n".join([repr(encoder).encode(), words, *parts])).digest()
         classifier.encoder = self._encoders.setdefault(key, encoder)
@@ -50,5 +55,6 @@ def by_encoder(classifiers: Sequence[Classifier]) -> list[list[int]]:
 
 
 def _digest(tensor: Tensor) -> Digest:
-    kind = f"{tensor.dtype} {tuple(tensor.shape)} {tensor.device}".encode()
-    return hashlib.sha256(kind + tensor.detach().cpu().contiguous().numpy().tobytes()).digest()
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} {tensor.device}".encode())
+    digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.digest()

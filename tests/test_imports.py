@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from latent.nn.checkpoint import CLASSIFIERS, save
+from latent.text import Vocabulary
+
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {"latent": {"trainer", "server"}, "trainer": {"server"}, "server": {"trainer"}}
 FILES = [path for package in FORBIDDEN for path in sorted((ROOT / package).rglob("*.py"))]
@@ -50,3 +53,20 @@ def test_training_starts_without_scikit_learn():
     code = "import sys; import trainer.fit; print('sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("estimator", ["none", "marginals"])
+@pytest.mark.parametrize("kind", ["sentence", "pair"])
+def test_models_are_loaded_without_torchs_compiler(kind, estimator, tmp_path):
+    """It takes a second and 100 MB to import, and arithmetic without memory would."""
+    path = tmp_path / "model.safetensors"
+    vocabulary = Vocabulary(["good", "bad"])
+    model = CLASSIFIERS[kind]
+    classifier = model(model.Config(estimator=estimator, hidden_size=4), vocabulary, ["no", "yes"])
+    save(path, classifier, metrics={}, seed=0, training={})
+    code = (
+        f"import sys; from latent.nn.checkpoint import load; load({str(path)!r})\n"
+        "print({'torch._dynamo', 'sympy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

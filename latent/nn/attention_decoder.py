@@ -162,5 +162,5 @@ def _start_without_heads(weight: Tensor, size: int) -> None:
     """Set the columns on heads to zero, and those on words as large as they are without heads."""
     with torch.no_grad():
         own, heads = weight.view(len(weight), -1, 2, size).unbind(2)
-        own *= 2**0.5
+        own.mul_(2**0.5)
         heads.zero_()

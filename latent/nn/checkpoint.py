@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from latent.nn import shared_words
 from latent.nn.pair_classifier import PairClassifier
@@ -200,7 +201,7 @@ def _digest(header: Header, tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 
@@ -242,7 +243,7 @@ def _build(path: Path, header: Header) -> Classifier:
         raise refusal(path, f"no classifier is of kind {header.kind!r}")
     kind: Any = CLASSIFIERS[header.kind]
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Uninitialised():
             config = kind.Config.model_validate(header.config)
             classifier: Classifier = kind(config, Vocabulary(header.vocabulary), header.labels)
     except ValidationError as error:
@@ -250,6 +251,23 @@ def _build(path: Path, header: Header) -> Classifier:
     except (ValueError, TypeError) as error:
         raise refusal(path, f"its config is not valid: {error}") from error
     return classifier
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Within it, nothing is written into a tensor: there is no memory for initial values.
+
+    Torch's compiler is what does arithmetic on the meta device, and to import it takes a second, and 100 MB.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: Any = None
+    ) -> Any:
+        options = options or {}
+        name = function.__name__
+        in_place = name.endswith("_") and not name.startswith("__")  # as is all of torch.nn.init
+        if in_place and name != "requires_grad_":
+            return arguments[0] if arguments else options["tensor"]
+        return function(*arguments, **options)
 
 
 def _wanted(classifier: Classifier, file: TensorFile, shared: SharedWords | None) -> dict[str, Part]:

@@ -107,7 +107,8 @@ class Encoder(nn.Module):
         self.embedding = nn.Embedding(len(vocabulary), embedding_size, padding_idx=PADDING)
         self.dropout = nn.Dropout(dropout)
         self.lstm = BiLSTM(embedding_size, hidden_size // 2)
-        self.root = nn.Parameter(torch.randn(hidden_size) * hidden_size**-0.5)
+        self.root = nn.Parameter(torch.empty(hidden_size))
+        nn.init.normal_(self.root, std=hidden_size**-0.5)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the states of the root and the words."""

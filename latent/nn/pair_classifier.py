@@ -80,7 +80,8 @@ class WordEncoder(nn.Module):
         self.embedding = nn.Embedding(len(vocabulary), embedding_size, padding_idx=PADDING)
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(embedding_size, hidden_size, bias=False)
-        self.root = nn.Parameter(torch.randn(hidden_size) * hidden_size**-0.5)
+        self.root = nn.Parameter(torch.empty(hidden_size))
+        nn.init.normal_(self.root, std=hidden_size**-0.5)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return ``(batch, n+1, hidden_size)`` for ids ``(batch, n)``."""
