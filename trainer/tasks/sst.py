@@ -31,8 +31,8 @@ class Phrase(NamedTuple):
 class Sst:
     """Stanford Sentiment Treebank (Socher et al. 2013), positive against negative.
 
-    The label is the root's, neutral sentences are left out: 6,920 sentences to train on, 872 for
-    development, 1,821 to test.
+    The label is the root's: 6,920 sentences to train on, 872 for development, 1,821 to test, without neutral
+    ones. Phrases and grades add to what is trained on.
     """
 
     data: Path = field(default_factory=data_folder)
