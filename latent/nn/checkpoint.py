@@ -263,7 +263,7 @@ class _Uninitialised(TorchFunctionMode):
         self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: Any = None
     ) -> Any:
         options = options or {}
-        name = function.__name__
+        name = getattr(function, "__name__", "")
         in_place = name.endswith("_") and not name.startswith("__")  # as is all of torch.nn.init
         if in_place and name != "requires_grad_":
             return arguments[0] if arguments else options["tensor"]

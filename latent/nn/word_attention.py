@@ -61,11 +61,11 @@ def fused(nodes: Tensor, structure: Tensor, query: Tensor, bias: Tensor, lengths
     check_lengths(lengths, nodes.shape[1])
     dtype = nodes.dtype if nodes.dtype == torch.float64 else torch.float32
     arguments = (nodes.to(dtype), structure.to(dtype), query.to(dtype), bias, lengths)
-    pooled: Tensor = _Fused.apply(*arguments)  # type: ignore[no-untyped-call]
+    pooled: Tensor = _FusedAttention.apply(*arguments)  # type: ignore[no-untyped-call]
     return pooled
 
 
-class _Fused(torch.autograd.Function):
+class _FusedAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, nodes: Tensor, structure: Tensor, query: Tensor, bias: Tensor, lengths: Tensor
