@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from latent.kernels.cpu import arc_scores, threads
 from latent.nn.encoder import check_lengths
 
 _CLAMP = 43.0  # exp(2 · 43) is still a float32, and the tanh of anything beyond it is 1
-_TERMS_PER_SECOND = 2e9
+_SECONDS_A_TERM = 5e-10
 
 
 class ArcScorer(nn.Module):
@@ -92,7 +91,7 @@ class _FusedScores(torch.autograd.Function):
         batch, nodes, _ = ends.shape
         scores = ends.new_zeros(batch, nodes, nodes)
         tensors = (exponentials, weight.detach().contiguous(), lengths, scores)
-        _run(arc_scores.forward, tensors, scores.numel() * weight.numel() / _TERMS_PER_SECOND)
+        threads.run_on(arc_scores.forward, tensors, scores.numel() * len(weight) * _SECONDS_A_TERM)
         ctx.save_for_backward(exponentials, weight, lengths)
         return scores
 
@@ -103,13 +102,8 @@ class _FusedScores(torch.autograd.Function):
         to_ends = torch.zeros_like(exponentials)
         to_weight = exponentials.new_zeros(len(lengths), len(weight))
         tensors = (gradient.contiguous(), exponentials, weight.contiguous(), lengths, to_ends, to_weight)
-        _run(arc_scores.backward, tensors, 2 * gradient.numel() * len(weight) / _TERMS_PER_SECOND)
+        threads.run_on(arc_scores.backward, tensors, 2 * gradient.numel() * len(weight) * _SECONDS_A_TERM)
         return to_ends, to_weight.sum(0), None
-
-
-def _run(block: Any, tensors: Sequence[Tensor], seconds: float) -> None:
-    arrays = tuple(tensor.numpy() for tensor in tensors)
-    threads.run(block, arrays, threads.blocks_of(len(arrays[0]), seconds), seconds)
 
 
 def arc_mask(lengths: Tensor, nodes: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from latent.kernels.cpu import threads, word_attention
 from latent.nn.encoder import check_lengths, word_mask
 from latent.nn.head_context import check_structure, head_context
 
-_TERMS_PER_SECOND = 1e10
+_SECONDS_A_TERM = 1e-10
 
 
 def attend(nodes: Tensor, structure: Tensor, query: Tensor, bias: Tensor, lengths: Tensor) -> Tensor:
@@ -75,7 +74,7 @@ class _FusedAttention(torch.autograd.Function):
         hidden = nodes.new_empty(count, width, size)
         attention, pooled = nodes.new_zeros(count, width), nodes.new_zeros(count, size)
         tensors = (nodes, structure, query, lengths, hidden, attention, pooled)
-        _run(word_attention.forward, tensors, structure.numel() * size)
+        threads.run_on(word_attention.forward, tensors, structure.numel() * size * _SECONDS_A_TERM)
         ctx.save_for_backward(*tensors)
         return pooled
 
@@ -89,11 +88,6 @@ class _FusedAttention(torch.autograd.Function):
         found = [nodes.new_zeros(s if w else [0] * len(s)) for w, s in zip(wanted, shapes, strict=True)]
         scratch = nodes.new_empty(batch, width, size)
         tensors = (gradient.contiguous(), *ctx.saved_tensors, scratch, *found)
-        _run(word_attention.backward, tensors, 2 * structure.numel() * size)
+        threads.run_on(word_attention.backward, tensors, 2 * structure.numel() * size * _SECONDS_A_TERM)
         to_nodes, to_structure, to_query = (g if w else None for w, g in zip(wanted, found, strict=True))
         return to_nodes, to_structure, None if to_query is None else to_query.sum(0), nodes.new_zeros(1), None
-
-
-def _run(block: Any, tensors: Sequence[Tensor], terms: int) -> None:
-    arrays, seconds = tuple(tensor.numpy() for tensor in tensors), terms / _TERMS_PER_SECOND
-    threads.run(block, arrays, threads.blocks_of(len(arrays[0]), seconds), seconds)

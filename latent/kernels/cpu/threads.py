@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from latent.kernels.cpu import team
 
@@ -78,6 +79,15 @@ def run(block: Callable[..., Any], arguments: tuple[Any, ...], blocks: int, seco
         _tasks.put(job.work)
     job.work()
     job.wait()
+
+
+def run_on(block: Callable[..., Any], tensors: Sequence[Tensor], seconds: float) -> None:
+    """Run a compiled block over the rows of the first of some tensors, which lie on the CPU.
+
+    `seconds` is a rough estimate of the whole work on one thread.
+    """
+    arrays = tuple(tensor.numpy() for tensor in tensors)
+    run(block, arrays, blocks_of(len(arrays[0]), seconds), seconds)
 
 
 class _Job:
