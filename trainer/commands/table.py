@@ -65,10 +65,8 @@ def main(arguments: Sequence[str]) -> None:
     given = parse(together, f"table {name}", rest)
     options = FitOptions(model=given.model, training=given.training, run=RunOptions(quiet=True))
     console = Console()
-    plan, kept = (
-        make_plan(name, given.table),
-        KeptRuns(given.table.results / f"{name}-runs.jsonl", given.task),
-    )
+    plan = make_plan(name, given.table)
+    kept = KeptRuns(given.table.results / f"{name}-runs.jsonl", given.task)
     table = make_table(given.task, options, plan, given.table.work, kept, console)
     written = write_table(table, given.table.results)
     console.print(Markdown(written[0].read_text()))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latent.kernels.cpu import simplex
 from latent.kernels.cpu.jit import announce
-from latent.kernels.cpu.threads import blocks_of, run
+from latent.kernels.cpu.threads import run_on
 
 _SECONDS_AN_ENTRY = 4e-9
 
@@ -19,8 +19,7 @@ def sparsemax(scores: Tensor) -> Tensor:
     scores = scores.detach().contiguous()
     p, best = torch.empty_like(scores), scores.amax(1)
     seconds = scores.numel() * _SECONDS_AN_ENTRY
-    arrays = (scores.numpy(), best.numpy(), p.numpy())
-    run(simplex.sparsemax_block, arrays, blocks_of(len(scores), seconds), seconds)
+    run_on(simplex.sparsemax_block, (scores, best, p), seconds)
     return p
 
 
@@ -29,6 +28,5 @@ def sparsemax_vjp(p: Tensor, gradient: Tensor) -> Tensor:
     gradient = gradient.to(p.dtype).contiguous()
     out = torch.empty_like(p)
     seconds = p.numel() * _SECONDS_AN_ENTRY / 4
-    arrays = (p.numpy(), gradient.numpy(), out.numpy())
-    run(simplex.sparsemax_derivative_block, arrays, blocks_of(len(p), seconds), seconds)
+    run_on(simplex.sparsemax_derivative_block, (p, gradient, out), seconds)
     return out
