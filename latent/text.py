@@ -16,8 +16,8 @@ RESERVED = 2
 _tokenizer = word_tokenizer()
 
 # The Treebank rules take a full stop off the end of the text only, so each sentence goes in alone.
-# Two lower-case letters before the stop keep "Mr." and "U.S." in one piece.
-_SENTENCE_END = re.compile(r"(?<=[a-z)\]'\"][a-z)\]'\"][.!?])\s+(?=[\"'(\[]*[A-Z])")
+# Two lower-case letters before the stop keep "Mr." and "U.S." in one piece. The stop is looked for first.
+_SENTENCE_END = re.compile(r"[.!?](?<=[a-z)\]'\"][a-z)\]'\"].)\s+(?=[\"'(\[]*[A-Z])")
 
 _PTB_ESCAPES = {
     "-lrb-": "(",
@@ -66,7 +66,7 @@ def plain_apostrophes(text: str) -> str:
 
 def sentence_ends(text: str) -> list[int]:
     """Return the places where a sentence ends, each before a space; the last is the end of the text."""
-    return [*(match.start() for match in _SENTENCE_END.finditer(text)), len(text)]
+    return [*(match.start() + 1 for match in _SENTENCE_END.finditer(text)), len(text)]
 
 
 def normalize(token: str) -> str:

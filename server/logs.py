@@ -29,7 +29,19 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 _REPRESENTATION = re.compile(r"[\n<({\[]")
 """Where the loop's messages begin to show tasks and arguments, and with them what these hold."""
 
+_to_json = json.JSONEncoder(default=str).encode
+
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+class RequestRecord(logging.LogRecord):
+    """A line about a request; `log.info` would take twice as long, to find out what no line tells."""
+
+    _SAME = vars(logging.LogRecord(log.name, logging.INFO, "", 0, "request", None, None))
+
+    def __init__(self, told: dict[str, object]) -> None:
+        created = time.time()
+        self.__dict__ = {**self._SAME, "created": created, "msecs": created % 1 * 1e3, **told}
 
 
 class JsonFormatter(logging.Formatter):
@@ -49,7 +61,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self._exception(record.exc_info)
-        return json.dumps(line, default=str)
+        return _to_json(line)
 
     def _message(self, record: logging.LogRecord) -> str:
         message = record.getMessage()

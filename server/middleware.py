@@ -1,6 +1,7 @@
 """What every request passes through: an id, limits on its body, safe headers, counts, compression."""
 
 import asyncio
+import logging
 import random
 import re
 import time
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.errors import ApiError, problem_response
 from server.headers import BODY_CAME, header
 from server.infer import ROUTES
-from server.logs import log
+from server.logs import RequestRecord, log
 from server.metrics import Metrics
 from server.settings import Settings
 
@@ -118,18 +119,15 @@ class Guard:
     def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in ROUTES else getattr(scope.get("route"), "path", "other")
         self.metrics.note_request(route, status, seconds)
-        if route not in QUIET:
-            log.info(
-                "request",
-                extra={
-                    "request_id": id_,
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": status,
-                    "seconds": round(seconds, 6),
-                    **scope["state"].get("timing", {}),
-                },
-            )
+        if route not in QUIET and log.isEnabledFor(logging.INFO):
+            told = {
+                "request_id": id_,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "seconds": round(seconds, 6),
+            }
+            log.handle(RequestRecord(told | scope["state"].get("timing", {})))
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Count the body as it is read, so that a wrong Content-Length does not help, and time it."""

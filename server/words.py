@@ -6,6 +6,7 @@ end of a sentence, and spaces other than single ones. Elsewhere what became of a
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from latent import text as rules
 
@@ -36,7 +37,7 @@ def tokenize(text: str) -> list[str]:
     pieces = text.split()
     if " ".join(pieces) != text or not _quotes_stand_alone(plain, pieces):
         return rules.tokenize(text)
-    sentences = [text[start:end].split() for start, end in _sentences(plain)]
+    sentences = _sentences(text, pieces, rules.sentence_ends(plain))
     if not all(map(_ends_plainly, sentences)):
         return rules.tokenize(text)
     found = _recall(sentences)
@@ -58,11 +59,11 @@ def _ends_plainly(pieces: list[str]) -> bool:
     return bool(pieces) and (bool(pieces[-1].strip(_CLOSERS)) or (pieces[-1] in _QUOTES and len(pieces) > 1))
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
-    start = 0
-    for end in rules.sentence_ends(text):
-        yield start, end
-        start = end
+def _sentences(text: str, pieces: list[str], ends: list[int]) -> list[list[str]]:
+    """Part the pieces of a text into those of its sentences."""
+    if len(ends) == 1:
+        return [pieces]
+    return [text[start:end].split() for start, end in pairwise([0, *ends])]
 
 
 def _recall(sentences: list[list[str]]) -> list[str] | None:

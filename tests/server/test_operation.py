@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -226,6 +227,36 @@ def test_the_log_tells_of_each_request_and_of_its_text_only_if_asked(
     told = {line["request_id"]: line["status"] for line in lines() if line.get("request_id") in wanted}
     assert told == {"request-0": 200, "request-1": 422, "request-2": 422, "request-3": 422}
     assert (secret in json.dumps(lines())) == asked_for
+
+
+def test_the_line_of_a_request_tells_when_and_what_and_how_long(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    began = datetime.now(UTC)
+    with caplog.at_level("INFO", logger="understory"):
+        client.post("/v1/predict", json=ASK, headers={"x-request-id": "mine"})
+        wait_until(lambda: "request" in {one.message for one in caplog.records})
+    (record,) = [one for one in caplog.records if one.message == "request"]
+    line = json.loads(JsonFormatter().format(record))
+    assert line.pop("time").endswith("+00:00")
+    assert began <= datetime.fromtimestamp(record.created, UTC) <= datetime.now(UTC)
+    assert line.pop("queue_seconds") + line.pop("inference_seconds") <= line["seconds"] <= 60
+    assert line.pop("seconds") > 0
+    assert line == {
+        "level": "info",
+        "message": "request",
+        "request_id": "mine",
+        "method": "POST",
+        "path": "/v1/predict",
+        "status": 200,
+    }
+
+
+def test_a_level_above_leaves_requests_out(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING", logger="understory"):
+        assert client.post("/v1/predict", json=ASK).status_code == 200
+        assert client.get("/v1/models").status_code == 200
+    assert "request" not in {one.message for one in caplog.records}
 
 
 @pytest.mark.parametrize("asked_for", [False, True])
