@@ -4,8 +4,9 @@ All figures in one run of less than ten minutes, written as JSON and as a Markdo
 where it is installed (`pip install litserve`). `service_memory.py` has the memory over many requests.
 
 Every server runs alone on one core and the clients on another, so that all share the same cores in turn; the
-figures are ratios within one run. The clients speak HTTP over plain sockets: a full client library costs more
-than the service itself, and would be what is measured.
+figures are ratios within one run. The bare model and the service take turns, and medians are told: the
+machine's speed changes from one minute to the next. The clients speak HTTP over plain sockets: a full client
+library costs more than the service itself, and would be what is measured.
 """
 
 import argparse
@@ -36,6 +37,8 @@ CLIENTS = 64
 """At once, where the server is to be saturated."""
 MANY = 16
 """Sentences in a request of the second kind of load."""
+TURNS = 5
+"""Of the bare model and of the service."""
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
 
@@ -274,17 +277,31 @@ class Run:
         return {"UNDERSTORY_MODELS": str(self.path.parent.parent), "UNDERSTORY_WATCH_SECONDS": "0"}
 
 
-def measure_service(run: Run) -> dict[str, float]:
-    """One client; 64 with `/livez` asked beside them; 64 that send many sentences a request."""
+def measure_service(run: Run, texts: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the medians of the bare model and of the service, which take turns on their core."""
     with serving("-m", "server", **run.settings) as (_, ready):
         hammer(8, 1, run.bodies)
-        one = hammer(1, run.seconds, run.bodies)
-        alive = apart(probe, run.seconds + 2)  # it takes a moment to start
-        many = hammer(CLIENTS, run.seconds + 2, run.bodies)
-        livez = alive()
-        large = hammer(CLIENTS, run.seconds, run.large_bodies)
-    return {
+        turns = [
+            (apart(bare, run.path, texts, run.seconds / TURNS)(), measure_turn(run, shift))
+            for shift in range(TURNS)
+        ]
+    of_bare, of_service = (list(each) for each in zip(*turns, strict=True))
+    return median(of_bare), {
         "ready_s": ready,
+        **median(of_service),
+        "turns": {"bare": of_bare, "service": of_service},
+    }
+
+
+def measure_turn(run: Run, shift: int) -> dict[str, float]:
+    """One client; 64 with `/livez` asked beside them; 64 that send many sentences a request."""
+    seconds = run.seconds / TURNS
+    one = hammer(1, seconds, run.bodies, shift)
+    alive = apart(probe, seconds + 2)  # it takes a moment to start
+    many = hammer(CLIENTS, seconds + 2, run.bodies, shift)
+    livez = alive()
+    large = hammer(CLIENTS, seconds, run.large_bodies, shift)
+    return {
         "one_client_median_ms": one.quantile(0.5) * 1e3,
         "one_client_p99_ms": one.quantile(0.99) * 1e3,
         "requests_per_s": many.rate,
@@ -292,6 +309,13 @@ def measure_service(run: Run) -> dict[str, float]:
         "livez_under_load_p99_ms": livez[int(0.99 * (len(livez) - 1))] * 1e3,
         "livez_under_load_max_ms": livez[-1] * 1e3,
     }
+
+
+def median(reports: list[Any]) -> Any:
+    """The median of each figure in reports of one shape."""
+    if isinstance(reports[0], dict):
+        return {name: median([report[name] for report in reports]) for name in reports[0]}
+    return statistics.median(reports)
 
 
 def measure_overload(run: Run) -> dict[str, object]:
@@ -334,6 +358,7 @@ def table(report: dict[str, Any]) -> str:
     bare, service, over = report["bare"], report["service"], report["overload"]
     rate, large = service["requests_per_s"], service["sentences_per_s_of_large_requests"]
     best = {name: max(bare[name].values()) for name in ("in_order", "by_length", "of_few")}
+    slowest = max(turn["livez_under_load_max_ms"] for turn in service["turns"]["service"])
     limit = 3 * service["one_client_p99_ms"] + over["queue_limit_ms"]
     others = {status: count for status, count in over["statuses"].items() if status not in {"200", "429"}}
     offline = "of the bare model's rate offline, best batch size"
@@ -341,9 +366,14 @@ def table(report: dict[str, Any]) -> str:
         (f"{CLIENTS} clients: {offline}", f"{rate / best['in_order']:.2f}", "≥ 0.8"),
         (f"{CLIENTS} clients: {offline}, batches of equal length", f"{rate / best['by_length']:.2f}", ""),
         (
-            f"{CLIENTS} clients, {MANY} sentences a request: the same",
-            f"{large / best['by_length']:.2f}",
+            f"{CLIENTS} clients, {MANY} sentences a request: {offline}",
+            f"{large / best['in_order']:.2f}",
             "≥ 0.8",
+        ),
+        (
+            f"{CLIENTS} clients, {MANY} sentences a request: the same, batches of equal length",
+            f"{large / best['by_length']:.2f}",
+            "",
         ),
         (
             f"no server, {CLIENTS} sentences at a time, cut by length: the same",
@@ -357,7 +387,7 @@ def table(report: dict[str, Any]) -> str:
             f"≤ {1.3 * bare['alone_median_ms'] + 2:.1f} ms",
         ),
         ("ready after", f"{service['ready_s']:.1f} s", "≤ 5 s"),
-        ("`/livez` under 64 clients: slowest", f"{service['livez_under_load_max_ms']:.0f} ms", "≤ 50 ms"),
+        ("`/livez` under 64 clients: slowest", f"{slowest:.0f} ms", "≤ 50 ms"),
         (f"overload, {over['seconds']:.0f} s: answers", f"{over['statuses']}", "200 and 429 only"),
         ("overload: answers of another status", f"{sum(others.values())}", "0"),
         ("overload: p99 of what was accepted", f"{over['accepted_p99_ms']:.0f} ms", f"≤ {limit:.0f} ms"),
@@ -395,9 +425,8 @@ def main() -> None:
     report: dict[str, Any] = {
         **environment(("torch", "numba", "fastapi", "uvicorn", "litserve")),
         "model": asked.model,
-        "bare": apart(bare, run.path, texts, run.seconds)(),
     }
-    report["service"] = measure_service(run)
+    report["bare"], report["service"] = measure_service(run, texts)
     report["overload"] = measure_overload(run)
     report |= {name: measure_rival(run, name) for name in RIVALS}
     asked.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
