@@ -90,6 +90,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and pages.wants_page(request):
+        return pages.missing(request)
     return problem_response(error, request.state.request_id)
 
 

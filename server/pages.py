@@ -34,3 +34,13 @@ async def index(request: Request) -> HTMLResponse:
 async def docs() -> HTMLResponse:
     """Serve Swagger UI from our own files."""
     return HTMLResponse(DOCS)
+
+
+def wants_page(request: Request) -> bool:
+    """Tell a browser that follows a link from a program that asks the API."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
+
+
+def missing(request: Request) -> HTMLResponse:
+    """Say that there is no such page, and where there is one."""
+    return templates.TemplateResponse(request, "missing.html", {"path": request.url.path}, status_code=404)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from .conftest import serving_app
 from .fake_service import ROOT
+from .test_access import RULES
 from .waiting import opened, settle
 
 MODELS = ["sst-marginals", "sst-spigot"]
@@ -83,3 +85,18 @@ def test_a_constraint_that_no_tree_fits_is_said_in_words(real_page: Page) -> Non
     expect(real_page.locator("#status .error")).to_contain_text("Constraint")
     real_page.get_by_role("button", name="Undo the last constraint").click()
     expect(real_page.locator(".card")).to_have_count(len(MODELS))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_an_address_without_a_page_shows_the_way_back(browser: Browser, service: str, theme: str) -> None:
+    with opened(browser, base_url=service, color_scheme=theme) as context:
+        page = context.new_page()
+        answer = page.goto(f"/models/{'long' * 100}")
+        assert answer is not None
+        assert answer.status == 404
+        page.set_viewport_size({"width": 320, "height": 640})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        found = Axe().run(page, options=RULES)
+        assert found.violations_count == 0, found.generate_report()
+        page.get_by_role("link", name="type a sentence").click()
+        expect(page.get_by_label("Sentence")).to_be_visible()

@@ -162,6 +162,21 @@ def test_unknown_paths_and_methods_are_problems_too(client: httpx.Client) -> Non
         assert Problem.model_validate(response.json()).request_id
 
 
+def test_a_browser_on_an_unknown_path_gets_a_page_and_a_program_a_problem(client: httpx.Client) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+    for path in ("/nowhere", "/a/b?c=d", "/static/nowhere.js", "/v2/models"):
+        page = client.get(path, headers=browser)
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "Nothing grows here" in page.text
+    typed = client.get("/<script>alert(1)</script>", headers=browser).text
+    assert "<script>alert" not in typed
+    assert "&lt;script&gt;alert(1)" in typed
+    for path, headers in (("/nowhere", {"accept": "*/*"}), ("/nowhere", {}), ("/v1/nowhere", browser)):
+        answer = client.get(path, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert client.post("/", headers=browser).headers["content-type"] == "application/problem+json"
+
+
 STATUS = "/proc/{}/status"
 ROUNDS = 25
 MOST_GROWTH = 4 * 1024
