@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Container
 from typing import Any
 
@@ -11,10 +10,10 @@ from torch import Tensor
 
 from latent.nn.checkpoint import CLASSIFIERS, Classifier
 from latent.text import Vocabulary
+from trainer.commit import commit
 from trainer.errors import UserError
 from trainer.kept_vectors import KeptVectors
 from trainer.options import FitOptions, ModelOptions, plain
-from trainer.paths import ROOT
 from trainer.tasks import Splits, Task
 from trainer.vectors import initial_embeddings, load_vectors, rows_with_vector
 
@@ -123,7 +122,7 @@ def training_record(task: Task, splits: Splits, options: FitOptions) -> dict[str
         "task": task.name,
         "examples": {name: len(getattr(splits, name)) for name in ("train", "dev", "test")},
         "options": options_record(task, options),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -134,11 +133,3 @@ def options_record(task: Task, options: FitOptions) -> dict[str, Any]:
         "model": {**plain(options.model), "vectors": [path.name for path in options.model.vectors]},
         "training": plain(options.training),
     }
-
-
-def _commit() -> str | None:
-    try:
-        command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from trainer.commit import commit
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "entmax")
 
@@ -17,7 +18,7 @@ PACKAGES = ("torch", "numpy", "scikit-learn", "entmax")
 def provenance() -> dict[str, Any]:
     """Git commit, versions, machine and time."""
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -75,22 +76,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
     return value
-
-
-def _commit() -> str | None:
-    """The commit, marked where the code behind the numbers has changed; `None` outside of a repository."""
-    try:
-        commit = _git("rev-parse", "--short=12", "HEAD")
-        changes = _git("status", "--porcelain", "--", ":/latent", ":/trainer/experiments")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return f"{commit}-changed" if changes else commit
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", *arguments]
-    here = Path(__file__).parent
-    return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _version(name: str) -> str | None:
