@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Generator
@@ -30,7 +31,12 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     _share_heaps()
     gc.disable()  # until all is loaded: little of it is garbage
     from server.app import create_app  # here: a parent of workers needs no torch
+    from server.device import DeviceError, check_device
 
+    try:
+        check_device(settings.device)
+    except DeviceError as error:
+        sys.exit(str(error))
     logs.set_up(settings.log_level, settings.log_text)
     app = create_app(settings, when_loaded=_keep_what_is_loaded)
     config = uvicorn.Config(

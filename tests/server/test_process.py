@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 from prometheus_client.parser import text_string_to_metric_families
 from serving import environment, serving, wait_until_ready
 
@@ -43,6 +44,19 @@ def test_what_keeps_it_from_starting_is_said(model_folder: Path, tmp_path: Path)
     status, message = start(models=model_folder, max_words="many")
     assert (status, message.startswith("UNDERSTORY_MAX_WORDS: ")) == (1, True)
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_there_is_said_before_any_model_is_read(
+    model_folder: Path, device: str, workers: int
+) -> None:
+    status, message = start(models=model_folder, device=device, workers=workers)
+    assert status == 1
+    assert f"UNDERSTORY_DEVICE: torch {torch.__version__} cannot use '{device}' here (" in message
+    assert "name cpu" in message
+    assert "Traceback" not in message
+    assert "model" not in message
 
 
 def test_help_shows_every_setting() -> None:
