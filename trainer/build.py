@@ -6,18 +6,40 @@ from collections.abc import Container
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from latent.estimators import make_estimator
 from latent.nn.checkpoint import CLASSIFIERS, Classifier
+from latent.nn.classifier import TREES
 from latent.text import Vocabulary
 from trainer.commit import commit
 from trainer.errors import UserError
 from trainer.kept_vectors import KeptVectors
-from trainer.options import FitOptions, ModelOptions, plain
+from trainer.options import FitOptions, ModelOptions, plain, said
 from trainer.tasks import Splits, Task
 from trainer.vectors import initial_embeddings, load_vectors, rows_with_vector
 
 DEFAULT_EMBEDDING = 100
+
+
+def check_model(task: Task, options: ModelOptions) -> None:
+    """Find what no classifier can be made from, before any data is read.
+
+    Raises:
+        UserError: for options out of range, or that do not go together.
+    """
+    for flag, value, usual in (
+        ("--embeddings", options.embeddings, "tuned"),
+        ("--missing", options.missing, "noise"),
+    ):
+        if value != usual and not options.vectors:
+            raise UserError(f"{flag} {value}: there are no pre-trained vectors; name some by --vectors")
+    config = config_of(task, options, options.embedding_size or DEFAULT_EMBEDDING)
+    try:
+        make_estimator(config.estimator, TREES[config.structure](single_root=True), **config.hyperparameters)
+    except ValueError as error:
+        raise UserError(f"--set: {error}") from error
 
 
 def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
@@ -26,14 +48,7 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     Raises:
         UserError: for options that do not go together.
     """
-    if options.embeddings != "tuned" and not options.vectors:
-        raise UserError(
-            f"--embeddings {options.embeddings}: there are no vectors to keep; name some by --vectors"
-        )
-    if options.missing == "contexts" and not options.vectors:
-        raise UserError(
-            "--missing contexts: there are no vectors to guess others from; name some by --vectors"
-        )
+    check_model(task, options)
     counts = Vocabulary.from_sentences(splits.sentences)
     vectors = (
         load_vectors(options.vectors, counts.__contains__, options.embedding_size, unit=options.unit_vectors)
@@ -45,7 +60,8 @@ def build(task: Task, splits: Splits, options: ModelOptions) -> Classifier:
     vocabulary = Vocabulary(word for word in counts.words if word in often or word in found)
     size = vectors.table.shape[1] if vectors else options.embedding_size or DEFAULT_EMBEDDING
     trained = trained_entries(vocabulary, found, size, options.embeddings)
-    classifier = _untrained(task, options, trained.shape[1], vocabulary, splits.labels)
+    kind: Any = CLASSIFIERS[task.kind]
+    classifier: Classifier = kind(config_of(task, options, trained.shape[1]), vocabulary, splits.labels)
     table = initial_embeddings(vocabulary, vectors, size)
     if options.missing == "contexts":
         from trainer.context_vectors import context_vectors  # scikit-learn takes a second to import
@@ -84,25 +100,25 @@ def trained_entries(vocabulary: Vocabulary, found: Container[str], size: int, em
     return {"tuned": tuned, "frozen": frozen, "both": torch.cat([frozen, tuned], dim=1)}[embeddings]
 
 
-def _untrained(
-    task: Task, options: ModelOptions, size: int, vocabulary: Vocabulary, labels: tuple[str, ...]
-) -> Classifier:
-    kind: Any = CLASSIFIERS[task.kind]
+def config_of(task: Task, options: ModelOptions, embedding_size: int) -> Any:
+    """Return the classifier's configuration.
+
+    Raises:
+        UserError: for a value that it cannot have.
+    """
     chosen = {name: getattr(options, name) for name in ("hidden_size", "dropout")}
     try:
-        config = kind.Config(
+        return CLASSIFIERS[task.kind].Config(
             estimator=options.estimator,
             hyperparameters=options.hyperparameters(),
             structure=options.structure,
-            embedding_size=size,
+            embedding_size=embedding_size,
             distances=options.distances,
             head_scale=options.head_scale,
             **{name: value for name, value in chosen.items() if value is not None},
         )
-        classifier: Classifier = kind(config, vocabulary, labels)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    return classifier
+    except ValidationError as error:
+        raise UserError(said(str(error.errors()[0]["loc"][0]), error)) from error
 
 
 def describe(task: Task, splits: Splits, classifier: Classifier) -> str:

@@ -15,12 +15,13 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from latent.nn.checkpoint import Classifier, save
-from trainer.build import build, describe, training_record
+from trainer.build import build, check_model, describe, training_record
 from trainer.callbacks import Bar, CheckNumbers, EpochLines, KeepBest, SaveState
 from trainer.data import BatchSampler, Loader, item_length
 from trainer.learner import Learner, label_weights
@@ -86,6 +87,8 @@ def fit(task: Task, options: FitOptions, console: Console | None = None) -> Run:
     console = console or Console(stderr=True)
     if processes.rank:
         console = Console(quiet=True)
+    check_model(task, options.model)
+    check_hardware(options.training)
     folder = run_folder(task, options)
     if processes.rank == 0:
         folder.prepare(task, options)
@@ -183,6 +186,29 @@ def _loaders(
     )
     dev = BatchSampler([item_length(example.text) for example in splits.dev], EVALUATION_BATCH, **share)
     return Loader(classifier, splits.train, train), Loader(classifier, splits.dev, dev)
+
+
+def check_hardware(training: TrainingOptions) -> None:
+    """Find what this machine cannot train on, before any data is read.
+
+    Raises:
+        FitError: with what Lightning says of it.
+    """
+    try:
+        pl.Trainer(
+            accelerator=training.accelerator,
+            devices=training.devices,
+            precision=training.precision,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
+        raise FitError(
+            f"--accelerator {training.accelerator} --devices {training.devices}: "
+            f"{str(error).splitlines()[0]} (cpu is there always; auto takes the best there is)"
+        ) from error
 
 
 def _trainer(
