@@ -34,6 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"trainer {name}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno is None:  # nothing that the system said
+            raise
+        print(f"trainer {name}: {error.strerror}: {error.filename or 'no file is named'}", file=sys.stderr)
+        return 1
     return 0
 
 

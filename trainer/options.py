@@ -13,7 +13,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from trainer.errors import UserError
 
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
 
 
 class Checked:
@@ -116,7 +119,7 @@ class TrainingOptions(Checked):
     """Sentences in a batch at most."""
     tokens: Count | None = None
     """Words in a batch at most, padding included."""
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    learning_rate: Positive = 1e-3
     """Peak step size of AdamW."""
     parser_rate: NotNegative = 1.0
     """Step size of what scores arcs, as a multiple of the learning rate."""
@@ -130,7 +133,7 @@ class TrainingOptions(Checked):
     """Weigh examples by the rarity of their label, so that every label counts alike."""
     clip: NotNegative = 5.0
     """Norm to which gradients are clipped; 0 for no clipping."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     """Of everything random: initial weights, order of examples, dropout, sampling estimators."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
     """Floating point numbers of the layers; charts of trees never go below 32 bits."""

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from latent.nn.checkpoint import load
-from trainer.build import options_record
+from trainer.build import check_model, options_record
 from trainer.experiments.record import provenance
 from trainer.kept_runs import KeptRuns
 from trainer.options import FitOptions
@@ -52,6 +52,8 @@ def make_table(
     task: Task, options: FitOptions, plan: Plan, work: Path, kept: KeptRuns, console: Console
 ) -> dict[str, Any]:
     """Run every estimator with every seed, and sum up; runs that are there or kept are not run again."""
+    for estimator in plan.estimators:  # before the rows above one that cannot be are trained
+        check_model(task, plan.options(options, estimator, plan.seeds[0]).model)
     runs: dict[str, list[dict[str, Any]]] = {}
     gold = read_treebank(plan.treebank) if plan.treebank and task.kind == "sentence" else []
     for estimator in plan.estimators:

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from latent.nn.checkpoint import save
+from latent.nn.sentence_classifier import SentenceClassifier, SentenceConfig
+from latent.text import Vocabulary
 from trainer.__main__ import main
 from trainer.errors import UserError
 from trainer.options import RunOptions, TrainingOptions
@@ -60,3 +63,41 @@ def test_options_made_in_python_are_checked_too():
         TrainingOptions(learning_rate=-1)
     with pytest.raises(UserError, match=r"--save-every: wanted a valid integer, .*; got 'often'"):
         RunOptions(save_every="often")
+
+
+ELSEWHERE = {
+    "table sst --seeds": "at least 1 item",
+    "table sst --seeds -1": "greater than or equal to 0",
+    "table sst --tried 0": "greater than or equal to 1; got 0",
+    "table sst --estimators none spigot --hyperparameters spigot.hops=3": "unknown hyperparameter 'hops'",
+    "table sst --results FILE/results": "--results: cannot write to",
+    "table sst --work FILE/work": "--work: cannot write to",
+    "sweep sst --learning-rates 0.1 0": "greater than 0; got 0.0",
+    "sweep sst --step-sizes inf": "a finite number; got inf",
+    "sweep sst --cpus 0": "greater than 0; got 0.0",
+    "sweep sst --results FILE/results": "--results: cannot write to",
+    "bundle --out FILE/models": "--out: cannot write to",
+    "bundle --work FILE/work": "--work: cannot write to",
+    "evaluate MODEL --conllu FILE/trees.conllu": "--conllu: cannot write to",
+    "evaluate NONE --conllu trees.conllu": "--conllu: this classifier has no trees",
+}
+
+
+@pytest.mark.parametrize("given", ELSEWHERE)
+def test_what_other_commands_cannot_do_is_said_before_they_begin(given, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNDERSTORY_DATA", str(tmp_path / "nowhere"))
+    places = {"FILE": tmp_path / "file", "MODEL": tmp_path / "spigot", "NONE": tmp_path / "none"}
+    places["FILE"].write_text("not a folder")
+    for estimator in ("spigot", "none"):
+        model = SentenceClassifier(SentenceConfig(estimator=estimator), Vocabulary(["a"]), ["x", "y"])
+        (tmp_path / estimator).mkdir()
+        save(tmp_path / estimator / "model.safetensors", model, metrics={}, seed=0, training={"task": "sst"})
+    words = [re.sub("FILE|MODEL|NONE", lambda name: str(places[name[0]]), word) for word in given.split()]
+    try:
+        status = main(words)
+    except SystemExit as ended:
+        status = ended.code
+    told = re.sub(r"[\s│]+", " ", capsys.readouterr().err)
+    assert status
+    assert ELSEWHERE[given] in told

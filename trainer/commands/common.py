@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
 from pathlib import Path
@@ -50,6 +51,20 @@ def with_choices(options: type[Any], **choices: Sequence[str]) -> type[Any]:
     made = make_dataclass(options.__name__, fields, bases=(options,), frozen=True)
     made.__doc__ = options.__doc__
     return made
+
+
+def writable(folder: Path, flag: str) -> Path:
+    """Make a folder unless it is there, and see that it takes files: before the work whose result goes there.
+
+    Raises:
+        UserError: if it does not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"{flag}: cannot write to {folder}: {error.strerror or error}") from error
+    return folder
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -12,33 +12,42 @@ from rich.console import Console
 from rich.table import Table
 
 from latent.estimators import ESTIMATORS
-from trainer.commands.common import choose, parse
+from trainer.commands.common import choose, parse, writable
 from trainer.errors import UserError
 from trainer.on_ray import OnRay, Resources
-from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
+from trainer.options import (
+    Checked,
+    FitOptions,
+    ModelOptions,
+    NotNegative,
+    Positive,
+    RunOptions,
+    Seeds,
+    TrainingOptions,
+)
 from trainer.published import GRIDS, TABLES
 from trainer.sweep import Grid, Ledger, sweep
 from trainer.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class SweepOptions:
+class SweepOptions(Checked):
     """The grid, and where it runs."""
 
     estimators: tuple[str, ...] = ()
     """Which estimators; by default all of the paper's table."""
-    learning_rates: tuple[float, ...] = ()
+    learning_rates: tuple[Positive, ...] = ()
     """Peak learning rates of the first stage; by default the paper's."""
-    step_sizes: tuple[float, ...] = ()
+    step_sizes: tuple[Positive, ...] = ()
     """Step sizes η of the second stage, at the best learning rate; by default the paper's."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: Seeds = (0,)
     """One run of each configuration for each seed; the mean over them decides."""
     address: str | None = None
     """A Ray cluster to run on, from one of its machines (`auto`, or HOST:PORT); by default this machine
     alone."""
-    cpus: float = 1
+    cpus: Positive = 1
     """Processors for each trial; as many trials run at once as there is room for."""
-    gpus: float = 0
+    gpus: NotNegative = 0
     """GPUs for each trial; 0.25 lets four share one."""
     work: Path = Path("runs") / "sweep"
     """Where the runs are kept; those that are there are taken up. On a cluster all its machines must share
@@ -67,6 +76,8 @@ def main(arguments: Sequence[str]) -> None:
     options, console = given.sweep, Console()
     task = _absolute(given.task)
     common = FitOptions(model=_absolute(given.model), training=given.training, run=RunOptions(quiet=True))
+    results = writable(options.results, "--results")
+    writable(options.work, "--work")
     run = OnRay(Resources(options.address, options.cpus, options.gpus), console)
     grid = _grid(name, options)
     task.splits()  # so that data that cannot be read is said here and now, not by every trial
@@ -74,8 +85,7 @@ def main(arguments: Sequence[str]) -> None:
         found = sweep(grid, Ledger(options.work, task, common), run)
     finally:
         run.close()
-    options.results.mkdir(parents=True, exist_ok=True)
-    path = options.results / f"{name}-sweep.json"
+    path = results / f"{name}-sweep.json"
     path.write_text(json.dumps(found, indent=2) + "\n")
     console.print(_table(found))
     console.print(str(path), soft_wrap=True, highlight=False)

@@ -13,11 +13,19 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from latent.estimators import ESTIMATORS
-from trainer.commands.common import choose, parse
+from trainer.commands.common import choose, parse, writable
 from trainer.errors import UserError
 from trainer.experiments import EXPERIMENTS
 from trainer.kept_runs import KeptRuns
-from trainer.options import FitOptions, ModelOptions, RunOptions, TrainingOptions
+from trainer.options import (
+    Checked,
+    Count,
+    FitOptions,
+    ModelOptions,
+    RunOptions,
+    Seeds,
+    TrainingOptions,
+)
 from trainer.paths import data_folder
 from trainer.published import TABLES
 from trainer.table import Plan, make_table, write_table
@@ -25,18 +33,18 @@ from trainer.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class TableOptions:
+class TableOptions(Checked):
     """The table."""
 
     estimators: tuple[str, ...] = ()
     """Which estimators; by default all of the paper's table."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Seeds = (0, 1, 2)
     """One run of each estimator for each seed."""
     hyperparameters: tuple[str, ...] = ()
     """Of single estimators, as ESTIMATOR.NAME=VALUE: spigot.step_size=0.1."""
     sweep: Path | None = None
     """What `sweep` found for this task, a file TASK-sweep.json: each estimator's learning rate and η."""
-    tried: int = 1
+    tried: Count = 1
     """How many configurations were tried on the dev set before these were chosen; the table says so. With
     --sweep it is those of the sweep."""
     work: Path = Path("runs") / "table"
@@ -66,9 +74,10 @@ def main(arguments: Sequence[str]) -> None:
     options = FitOptions(model=given.model, training=given.training, run=RunOptions(quiet=True))
     console = Console()
     plan = make_plan(name, given.table)
-    kept = KeptRuns(given.table.results / f"{name}-runs.jsonl", given.task)
-    table = make_table(given.task, options, plan, given.table.work, kept, console)
-    written = write_table(table, given.table.results)
+    results = writable(given.table.results, "--results")
+    kept = KeptRuns(results / f"{name}-runs.jsonl", given.task)
+    table = make_table(given.task, options, plan, writable(given.table.work, "--work"), kept, console)
+    written = write_table(table, results)
     console.print(Markdown(written[0].read_text()))
     console.print("  ".join(map(str, written)), soft_wrap=True, highlight=False)
 
