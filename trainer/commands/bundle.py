@@ -12,7 +12,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from trainer.bundle import RECIPES, bundle, total_bytes
-from trainer.commands.common import parse, writable
+from trainer.commands.common import check_writable, parse
 from trainer.errors import UserError
 from trainer.paths import ROOT, data_folder
 
@@ -37,12 +37,13 @@ def main(arguments: Sequence[str]) -> None:
     unknown = [name for name in options.names if name not in RECIPES]
     if unknown:
         raise UserError(f"no bundled model is called {unknown[0]!r}; there are: {', '.join(RECIPES)}")
-    out, work = writable(options.out, "--out"), writable(options.work, "--work")
+    check_writable(options.out, "--out")
+    check_writable(options.work, "--work")
     console = Console()
     folders = []
     for name in options.names or RECIPES:
         console.rule(name)
-        folders.append(bundle(name, options.data, out, work, console))
+        folders.append(bundle(name, options.data, options.out, options.work, console))
     table = Table("model", "dev", "test", "under", "mean depth", "flat", "MB")
     for folder in folders:
         card = json.loads((folder / "card.json").read_text())

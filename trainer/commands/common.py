@@ -53,18 +53,17 @@ def with_choices(options: type[Any], **choices: Sequence[str]) -> type[Any]:
     return made
 
 
-def writable(folder: Path, flag: str) -> Path:
-    """Make a folder unless it is there, and see that it takes files: before the work whose result goes there.
+def check_writable(folder: Path, flag: str) -> None:
+    """See that a folder takes files, or could be made: before the work whose result goes there.
 
     Raises:
         UserError: if it does not.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise UserError(f"{flag}: cannot write to {folder}: {error.strerror or error}") from error
-    return folder
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

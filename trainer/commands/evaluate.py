@@ -14,7 +14,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from latent.nn.checkpoint import Header
-from trainer.commands.common import parse, read_checkpoint, writable
+from trainer.commands.common import check_writable, parse, read_checkpoint
 from trainer.conllu import write_sentence
 from trainer.errors import UserError
 from trainer.evaluate import Report, evaluate
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.conllu:
         if checkpoint.classifier.forward_structure is None:
             raise UserError("--conllu: this classifier has no trees")
-        writable(options.conllu.parent, "--conllu")
+        check_writable(options.conllu.parent, "--conllu")
     examples, title = _examples(options, checkpoint.header)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(title, total=len(examples))
@@ -71,6 +71,7 @@ def _examples(options: Options, header: Header) -> tuple[Sequence[Example], str]
 
 
 def _write_trees(path: Path, examples: Sequence[Example], report: Report) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for number, (example, trees) in enumerate(zip(examples, report.heads, strict=True), start=1):
             for side, (tokens, heads) in enumerate(zip(sentences_of(example.text), trees, strict=True), 1):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from latent.estimators import ESTIMATORS
-from trainer.commands.common import choose, parse, writable
+from trainer.commands.common import check_writable, choose, parse
 from trainer.errors import UserError
 from trainer.on_ray import OnRay, Resources
 from trainer.options import (
@@ -76,8 +76,8 @@ def main(arguments: Sequence[str]) -> None:
     options, console = given.sweep, Console()
     task = _absolute(given.task)
     common = FitOptions(model=_absolute(given.model), training=given.training, run=RunOptions(quiet=True))
-    results = writable(options.results, "--results")
-    writable(options.work, "--work")
+    check_writable(options.results, "--results")
+    check_writable(options.work, "--work")
     run = OnRay(Resources(options.address, options.cpus, options.gpus), console)
     grid = _grid(name, options)
     task.splits()  # so that data that cannot be read is said here and now, not by every trial
@@ -85,7 +85,8 @@ def main(arguments: Sequence[str]) -> None:
         found = sweep(grid, Ledger(options.work, task, common), run)
     finally:
         run.close()
-    path = results / f"{name}-sweep.json"
+    options.results.mkdir(parents=True, exist_ok=True)
+    path = options.results / f"{name}-sweep.json"
     path.write_text(json.dumps(found, indent=2) + "\n")
     console.print(_table(found))
     console.print(str(path), soft_wrap=True, highlight=False)

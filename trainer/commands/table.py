@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from latent.estimators import ESTIMATORS
-from trainer.commands.common import choose, parse, writable
+from trainer.commands.common import check_writable, choose, parse
 from trainer.errors import UserError
 from trainer.experiments import EXPERIMENTS
 from trainer.kept_runs import KeptRuns
@@ -74,10 +74,11 @@ def main(arguments: Sequence[str]) -> None:
     options = FitOptions(model=given.model, training=given.training, run=RunOptions(quiet=True))
     console = Console()
     plan = make_plan(name, given.table)
-    results = writable(given.table.results, "--results")
-    kept = KeptRuns(results / f"{name}-runs.jsonl", given.task)
-    table = make_table(given.task, options, plan, writable(given.table.work, "--work"), kept, console)
-    written = write_table(table, results)
+    check_writable(given.table.results, "--results")
+    check_writable(given.table.work, "--work")
+    kept = KeptRuns(given.table.results / f"{name}-runs.jsonl", given.task)
+    table = make_table(given.task, options, plan, given.table.work, kept, console)
+    written = write_table(table, given.table.results)
     console.print(Markdown(written[0].read_text()))
     console.print("  ".join(map(str, written)), soft_wrap=True, highlight=False)
 
