@@ -294,11 +294,12 @@ def measure_service(run: Run, texts: list[str]) -> tuple[dict[str, Any], dict[st
 
 
 def measure_turn(run: Run, shift: int) -> dict[str, float]:
-    """One client; 64 with `/livez` asked beside them; 64 that send many sentences a request."""
+    """One client; 64; 64 with `/livez` asked beside them; 64 that send many sentences a request."""
     seconds = run.seconds / TURNS
     one = hammer(1, seconds, run.bodies, shift)
-    alive = apart(probe, seconds + 2)  # it takes a moment to start
-    many = hammer(CLIENTS, seconds + 2, run.bodies, shift)
+    many = hammer(CLIENTS, seconds, run.bodies, shift)
+    alive = apart(probe, seconds)
+    hammer(CLIENTS, seconds + 2, run.bodies, shift)  # the other takes a moment to start, and of the cores
     livez = alive()
     large = hammer(CLIENTS, seconds, run.large_bodies, shift)
     return {
