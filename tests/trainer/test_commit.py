@@ -22,7 +22,7 @@ def test_changed_code_is_marked_and_changed_results_are_not(
     for name in ("latent/a.py", "trainer/b.py", "results/sst.md"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("one\n")
-    monkeypatch.setattr(module, "HERE", tmp_path / "trainer")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
     assert module.commit() is None  # no repository yet
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
