@@ -135,7 +135,7 @@ class Pace:
 
     def of(self, models: Sequence[Model], wanted: frozenset[StructureName]) -> float:
         """Return the seconds a word of models that are asked one after the other; 0 where unknown."""
-        return self._stretch * sum(self._of_words.get((model.id, wanted), 0.0) for model in models)
+        return self._stretch * sum([self._of_words.get((model.id, wanted), 0.0) for model in models])
 
     def note(self, model: Model, wanted: frozenset[StructureName], seconds: float, words: int) -> None:
         """Take in how long the inference of a batch took."""
@@ -215,14 +215,14 @@ class Batcher:
             self._queues.setdefault((tuple(map(id, models)), wanted), []).extend(works)
             self._jobs.add(job)
             job.waiting = len(works)
-            self._waiting_seconds += sum(work.seconds for work in works)
+            self._waiting_seconds += sum([work.seconds for work in works])
             self.metrics.queue_items.inc(len(works))
             self._changed.notify()
         return job
 
     def waiting(self, model: Model) -> int:
         """Count the items queued for a model."""
-        return sum(len(queue) for (key, _), queue in self._queues.items() if id(model) in key)
+        return sum([len(queue) for (key, _), queue in self._queues.items() if id(model) in key])
 
     def check(self) -> None:
         """Refuse what comes now if all that is ahead of it will take too long; it costs next to nothing.

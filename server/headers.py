@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 BODY_CAME = "body_came"
-"""In a request's state where all of its body is here already, so that nobody has to time it."""
+"""In a request's state where all of its body is here already: how many bytes, which nobody has to time."""
 
 
 def header(scope: Scope, name: bytes) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
@@ -23,6 +23,7 @@ from server.errors import ApiError, busy, invalid, validation_error
 from server.headers import header
 from server.inputs import check_work, kind_of, read_items
 from server.logs import log
+from server.patience import Wait
 from server.predictor import Item, NoTreeError, Prediction
 from server.registry import Model
 from server.schemas import CompareRequest, Input, Parameters, PredictRequest, TreeParameters
@@ -33,8 +34,6 @@ MANY_CHARACTERS = 4_000
 """Above it, tokenising leaves the event loop."""
 MANY_ARCS = 20_000
 """Above it, writing an answer leaves the event loop, one answer at a time."""
-WATCHED_AFTER = 0.25
-"""Seconds after which it is watched whether the client is still there: most are answered before."""
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -155,7 +154,7 @@ async def _read(
     if wanted.max_trees > limits.max_trees:
         raise invalid("/parameters/trees/max_trees", f"at most {limits.max_trees}; got {wanted.max_trees}")
     read = (inputs, models[0].entry.takes, wanted.constraints, limits)
-    characters = sum(len(value) if isinstance(value, str) else MANY_CHARACTERS for value in inputs)
+    characters = sum([len(value) if isinstance(value, str) else MANY_CHARACTERS for value in inputs])
     items = await asyncio.to_thread(read_items, *read) if characters > MANY_CHARACTERS else read_items(*read)
     check_work(items, len(models), limits)
     if service.settings.log_text:
@@ -170,21 +169,23 @@ async def _run(
     structures = frozenset(wanted.return_)
     groups = by_encoder([model.classifier for model in models]) if len(models) > 1 else [[0]]
     jobs: list[Job] = []
+    wait = Wait(call.receive, jobs)
+    call.service.patience.add(wait)
     try:
         for group in groups:
             job = call.service.batcher.submit([models[place] for place in group], items, structures)
             jobs.append(job)  # where the next is refused, this one must be taken back
-        with _Watch(call, jobs):
-            for job in jobs:
-                await job.future
+        for job in jobs:
+            await job.future
     except QueueFullError as error:
         raise _full(error) from error
     finally:
+        call.service.patience.remove(wait)
         for job in jobs:
             job.future.cancel()  # where it is not done, its items leave the queue
     call.scope["state"]["timing"] = {
-        "queue_seconds": round(max(job.queue_seconds for job in jobs), 6),
-        "inference_seconds": round(sum(job.inference_seconds for job in jobs), 6),
+        "queue_seconds": round(max([job.queue_seconds for job in jobs]), 6),
+        "inference_seconds": round(sum([job.inference_seconds for job in jobs]), 6),
     }
     call.state.record(jobs)
     found = {
@@ -199,45 +200,6 @@ def _full(error: QueueFullError) -> ApiError:
     return busy(429, "queue_full", str(error), max(1, math.ceil(error.seconds)))
 
 
-class _Watch:
-    """Fails jobs whose client went away, or that take too long; costs one timer where neither happens."""
-
-    def __init__(self, call: Call, jobs: Sequence[Job]) -> None:
-        self.call = call
-        self.jobs = jobs
-        self.task: asyncio.Task[None] | None = None
-        self.seconds = call.service.settings.timeout_seconds
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.deadline = loop.time() + self.seconds
-        self.timer = loop.call_later(min(WATCHED_AFTER, self.seconds), self._start)
-
-    def __exit__(self, *_: object) -> None:
-        self.timer.cancel()
-        if self.task is not None:
-            self.task.cancel()
-            self.task = None  # else the two hold each other, and all of the request, until garbage collection
-
-    def _start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.timer = loop.call_at(self.deadline, self._give_up)
-        self.task = loop.create_task(self._wait())
-
-    def _give_up(self) -> None:
-        self._fail(ApiError(504, "too_slow", f"no answer within {self.seconds:g} seconds"))
-
-    async def _wait(self) -> None:
-        while (await self.call.receive())["type"] != "http.disconnect":
-            pass
-        self._fail(ClientDisconnect())
-
-    def _fail(self, error: Exception) -> None:
-        waited_for = next((job.future for job in self.jobs if not job.future.done()), None)
-        if waited_for is not None:
-            waited_for.set_exception(error)
-
-
 def _predictions(results: Sequence[Result]) -> list[Prediction]:
     found = []
     for i, result in enumerate(results):
@@ -250,7 +212,7 @@ def _predictions(results: Sequence[Result]) -> list[Prediction]:
 async def _answer(call: Call, items: Sequence[Item], write: Callable[[], list[bytes]]) -> bytes:
     """Write an answer; off the event loop where it is long."""
     words = [item.words for item in items]
-    if sum(n * n for n in words) > MANY_ARCS:
+    if sum([n * n for n in words]) > MANY_ARCS:
         async with call.service.writing:
             parts = await asyncio.to_thread(write)
     else:
@@ -259,6 +221,8 @@ async def _answer(call: Call, items: Sequence[Item], write: Callable[[], list[by
     id_ = b'{"id":"%b",' % call.scope["state"]["request_id"].encode()
     return b"".join([id_, *parts, b',"usage":{"tokens":%d}}' % sum(words)])
 
+
+ANSWER = "answer"
 
 ROUTES: dict[str, Answer] = {"/v1/predict": predict, "/v1/compare": compare}
 
@@ -274,7 +238,7 @@ def headers(call: Call) -> list[tuple[bytes, bytes]]:
 
 
 class Infer:
-    """The ASGI application of these routes."""
+    """The application of these routes: ASGI, but that an answer is one message, `ANSWER`."""
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -283,10 +247,4 @@ class Infer:
         """Answer one request, or raise `ApiError`."""
         call = Call(self.state, scope, receive)
         content = await ROUTES[scope["path"]](call)
-        start: dict[str, Any] = {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [(b"content-length", b"%d" % len(content)), *headers(call)],
-        }
-        await send(start)
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": ANSWER, "headers": headers(call), "body": content})

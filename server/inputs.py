@@ -29,7 +29,7 @@ def read_items(
 
 def check_work(items: Sequence[Item], models: int, limits: Limits) -> None:
     """Refuse a request that is too much work as a whole, though each of its parts is within the limits."""
-    arcs = models * sum(len(sentence) ** 2 for item in items for sentence in item.sentences)
+    arcs = models * sum([len(sentence) ** 2 for item in items for sentence in item.sentences])
     if arcs > limits.max_arcs:
         raise invalid(
             "/inputs",

@@ -1,7 +1,7 @@
 """What every request passes through: an id, limits on its body, safe headers, counts, compression."""
 
 import asyncio
-import logging
+import math
 import random
 import re
 import time
@@ -11,10 +11,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server import whole
 from server.errors import ApiError, problem_response
 from server.headers import BODY_CAME, header
-from server.infer import ROUTES
-from server.logs import RequestRecord, log
+from server.infer import ANSWER, ROUTES
+from server.logs import log, note_request
 from server.metrics import Metrics
 from server.settings import Settings
 
@@ -42,6 +43,7 @@ SAFE_HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+SAFE_LINES = whole.lines(SAFE_HEADERS)
 QUIET = {"/livez", "/readyz", "/metrics"}
 """Asked every few seconds by machines: counted, but not logged."""
 
@@ -91,7 +93,15 @@ class Guard:
 
         async def send_safely(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] == ANSWER:
+                if self._write_whole(scope, id_, message):
+                    status = 200
+                    return
+                length = b"content-length", b"%d" % len(message["body"])
+                headers = [length, *message["headers"]]
+                await send_safely({"type": "http.response.start", "status": 200, "headers": headers})
+                message = {"type": "http.response.body", "body": message["body"]}
+            elif message["type"] == "http.response.start":
                 status = message["status"]
                 self._add_headers(message, id_)
             await send(message)
@@ -110,6 +120,14 @@ class Guard:
         finally:
             self._note(scope, id_, status, time.perf_counter() - start)
 
+    def _write_whole(self, scope: Scope, id_: str, message: Message) -> bool:
+        """Write an answer at once, where the server offers that and need not say that it will be gone."""
+        write = whole.offered(scope)
+        if write is None or self.state.service.status == "draining":
+            return False
+        head = b"%bx-request-id: %b\r\n%b" % (whole.lines(message["headers"]), id_.encode(), SAFE_LINES)
+        return write(head, message["body"])
+
     def _add_headers(self, message: Message, id_: str) -> None:
         message["headers"] = [*message.get("headers", ()), (b"x-request-id", id_.encode()), *SAFE_HEADERS]
         service = getattr(self.state, "service", None)
@@ -119,18 +137,22 @@ class Guard:
     def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in ROUTES else getattr(scope.get("route"), "path", "other")
         self.metrics.note_request(route, status, seconds)
-        if route not in QUIET and log.isEnabledFor(logging.INFO):
-            told = {
-                "request_id": id_,
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "seconds": round(seconds, 6),
-            }
-            log.handle(RequestRecord(told | scope["state"].get("timing", {})))
+        if route not in QUIET:
+            note_request(
+                {
+                    "request_id": id_,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "seconds": round(seconds, 6),
+                    **scope["state"].get("timing", {}),
+                }
+            )
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Count the body as it is read, so that a wrong Content-Length does not help, and time it."""
+        if scope["state"].get(BODY_CAME, math.inf) <= self.settings.max_body_bytes:
+            return receive
         total, complete = 0, False
         deadline = asyncio.get_running_loop().time() + self.settings.body_seconds
 

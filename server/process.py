@@ -17,9 +17,10 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server import logs
+from server import logs, whole
 from server.headers import BODY_CAME
 from server.settings import Settings
 
@@ -99,7 +100,10 @@ class _Server(uvicorn.Server):
 
 
 def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Make uvicorn's protocol close connections whose headers take too long, and tell what came whole."""
+    """Make uvicorn's protocol close connections whose headers take too long.
+
+    What comes whole is told, and answers that are all there are written at once.
+    """
 
     class Protocol(HttpToolsProtocol):
         _headers_due: asyncio.TimerHandle | None = None
@@ -124,8 +128,12 @@ def _protocol(seconds: float) -> type[asyncio.Protocol]:
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
-            self.scope["state"][BODY_CAME] = True
+            self.scope["state"][BODY_CAME] = len(self.cycle.body)
             super().on_message_complete()
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+            whole.offer(cycle)
+            super()._start_asgi_task(cycle, app)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._headers_came()

@@ -10,6 +10,7 @@ from server.batcher import Batcher, Budget
 from server.errors import ApiError, busy
 from server.logs import log
 from server.metrics import Metrics
+from server.patience import Patience
 from server.registry import Model, ModelError, Registry
 from server.settings import Settings
 
@@ -25,6 +26,7 @@ class Service:
         budget = Budget(settings.batch_arcs, settings.batch_tokens)
         self.batcher = Batcher(budget, settings.max_queue, metrics, settings.queue_seconds)
         self.status: Literal["loading", "ready", "draining"] = "loading"
+        self.patience = Patience(settings.timeout_seconds)
         self.writing = asyncio.Semaphore(1)
         """Held while a large answer is written: one at a time bounds the memory."""
         self.loaded = asyncio.Event()

@@ -40,10 +40,11 @@ def prediction(labels: tuple[str, ...], item: Item, found: Prediction, wanted: P
 def _outcomes(labels: tuple[str, ...], found: Prediction) -> bytes:
     """Write the labels and scores, up to where the sentences begin."""
     template, names = _template(labels, tuple(found.by_structure))
+    outcomes = [found.scores, *found.by_structure.values()]
     gaps: list[bytes] = []
-    for scores in (found.scores, *found.by_structure.values()):
+    for scores, written in zip(outcomes, to_json(outcomes)[2:-2].split(b"],["), strict=True):
         gaps.append(names[scores.index(max(scores))])
-        gaps += to_json(scores)[1:-1].split(b",")
+        gaps += written.split(b",")
     return template % tuple(gaps)
 
 

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import threading
+from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
@@ -83,3 +84,21 @@ def test_behind_a_slow_disk_the_newest_lines_wait_and_the_oldest_are_lost(
     writer.flush()  # after what the thread writes: both hold the same lock
     written = [json.loads(line)["number"] for line in disk.getvalue().splitlines()]
     assert written == [0, 16, 17, 18, 19, 20]
+
+
+def test_a_line_about_a_request_is_left_to_the_writer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = StringIO()
+    writer = logs.Writer(stream)
+    monkeypatch.setattr(logs, "_writer", writer)
+    with caplog.at_level("INFO", logger="understory"):
+        logs.note_request({"status": 200, "path": "/é"})
+    with caplog.at_level("WARNING", logger="understory"):
+        logs.note_request({"status": 500})
+    writer.flush()
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    told = datetime.fromisoformat(line.pop("time"))
+    assert abs((datetime.now(UTC) - told).total_seconds()) < 60
+    assert line == {"level": "info", "message": "request", "status": 200, "path": "/é"}
+    assert not caplog.records
