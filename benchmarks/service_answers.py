@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from server.predictor import Alignment, Item, Prediction, Probabilities, SentenceTrees
+from server.predictor import Alignment, Item, Mixture, Prediction, Probabilities, SentenceTrees
 from server.schemas import Parameters, TreeParameters
 
 Json = dict[str, Any]
@@ -44,17 +44,24 @@ def _rows(probabilities: Probabilities) -> list[list[float]]:
 
 
 def _trees(tree: SentenceTrees, wanted: TreeParameters) -> Json:
-    support = tree.support
+    mixture = tree.mixture
     return {
         "map": None if tree.heads is None or "map" not in wanted.return_ else {"heads": tree.heads},
         "marginals": None
         if tree.marginals is None or "marginals" not in wanted.return_
         else _arcs(tree.marginals, wanted.min_probability),
         "sparsemap": None
-        if support is None or "sparsemap" not in wanted.return_
-        else [{"weight": weight, "heads": heads} for weight, heads in support[: wanted.max_trees]],
-        "support_size": None if support is None or "sparsemap" not in wanted.return_ else len(support),
+        if mixture is None or "sparsemap" not in wanted.return_
+        else _weighted(mixture, wanted.max_trees),
+        "support_size": None
+        if mixture is None or "sparsemap" not in wanted.return_
+        else len(mixture.weights),
     }
+
+
+def _weighted(mixture: Mixture, most: int) -> list[Json]:
+    trees = zip(mixture.weights[:most].tolist(), mixture.heads[:most].tolist(), strict=True)
+    return [{"weight": weight, "heads": heads} for weight, heads in trees]
 
 
 def _arcs(marginals: np.ndarray, least: float) -> list[Json]:

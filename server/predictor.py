@@ -6,8 +6,7 @@ One pass of the encoder serves every structure of a batch; the classifier then r
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,12 +17,21 @@ from latent.nn.checkpoint import Classifier
 from latent.nn.pair_classifier import PairClassifier
 from latent.nn.pair_structure import PairStructure
 from latent.structures import Structure
+from latent.structures.tree import DependencyTree
 from server.schemas import STRUCTURE_NAMES, StructureName
 
-Support = list[tuple[float, list[int]]]
 Probabilities = NDArray[np.float32]
 Alignment = tuple[Probabilities, Probabilities]
 """Premise to hypothesis, (n, m), and hypothesis to premise, (m, n); rows sum to 1."""
+
+
+class Mixture(NamedTuple):
+    """SparseMAP's trees of one sentence, the heaviest first."""
+
+    weights: NDArray[np.float64]
+    """(trees,)"""
+    heads: NDArray[np.int16]
+    """(trees, n): the head of each word, 0 for the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class SentenceTrees:
     heads: list[int] | None = None
     marginals: Probabilities | None = None
     """(n+1, n+1), [head, modifier]"""
-    support: Support | None = None
+    mixture: Mixture | None = None
 
 
 @dataclass(slots=True)
@@ -193,10 +201,11 @@ class _Inference:
     """Tree inference for all sentences of a batch; the two of a pair are neighbours."""
 
     def __init__(self, classifier: Classifier, scores: Tensor, lengths: Tensor) -> None:
-        self.structure: Structure = classifier.structure
+        structure: Structure = classifier.structure
         self.scores = scores
-        if isinstance(self.structure, PairStructure):
-            self.structure, self.scores = self.structure.each, scores.flatten(0, 1)
+        if isinstance(structure, PairStructure):
+            structure, self.scores = structure.each, scores.flatten(0, 1)
+        self.structure = cast(DependencyTree, structure)  # as all structures of classifiers are
         self.lengths = lengths.flatten()
         self.words: list[int] = self.lengths.tolist()
         self.trees = [SentenceTrees() for _ in self.words]
@@ -213,21 +222,12 @@ class _Inference:
             for tree, row, n in zip(self.trees, mu.float().cpu().numpy(), self.words, strict=True):
                 tree.marginals = row[: n + 1, : n + 1]
             return mu
-        supports = self.structure.support(self.scores, self.lengths, max_iter=PROJECTION_STEPS)
-        for tree, support in zip(self.trees, supports, strict=True):
-            tree.support = support
-        return self._mixture(supports)
-
-    def _mixture(self, supports: Sequence[Support]) -> Tensor:
-        """Add up the trees of each support by weight: SparseMAP's projection, without projecting again."""
-        mu = np.zeros(self.scores.shape, dtype=np.float64)
-        rows = mu.reshape(len(mu), -1)
-        for row, support, n in zip(rows, supports, self.words, strict=True):
-            weights = [weight for weight, _ in support]
-            heads = np.fromiter(chain.from_iterable(heads for _, heads in support), np.intp).reshape(-1, n)
-            arcs = heads * mu.shape[-1] + np.arange(1, n + 1)
-            np.add.at(row, arcs.ravel(), np.repeat(weights, n))
-        return torch.from_numpy(mu).to(self.scores)
+        found = self.structure.mixtures(self.scores, self.lengths, max_iter=PROJECTION_STEPS)
+        weights, heads, end = found.weights.numpy(), found.heads.numpy(), 0
+        for tree, size, n in zip(self.trees, found.sizes.tolist(), self.words, strict=True):
+            start, end = end, end + size
+            tree.mixture = Mixture(weights[start:end], heads[start:end, :n])
+        return found.mean
 
     def apply_rules(self, items: Sequence[Item]) -> dict[int, NoTreeError]:
         """Forbid arcs by a score of -inf, in place; where no tree is left, take the rules back and say so."""

@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from pydantic_core import to_json
 
 from latent.kernels.cpu import jit
-from server.predictor import Alignment, Item, Prediction, Probabilities, SentenceTrees
+from server.predictor import Alignment, Item, Mixture, Prediction, Probabilities, SentenceTrees
 from server.schemas import Parameters, TreeParameters
 
 # As tuples, so that the compiler writes eight bytes at a time, knowing what they are.
 _MODIFIER = tuple(b'{"modifier":')
 _HEAD = tuple(b',"head":')
 _PROBABILITY = tuple(b',"probability":')
+_WEIGHT = tuple(b'{"weight":')
+_HEADS = tuple(b',"heads":[')
+_BYTES_A_TREE = 40  # a weight
+_BYTES_A_HEAD = 6  # 16 bits
 _BYTES_AN_ARC = 80  # two places of a dozen digits, and a probability
 _DECIMALS = 6  # what single precision is worth, in a third of the digits
 
@@ -75,10 +79,9 @@ def _trees(tree: SentenceTrees, wanted: TreeParameters) -> list[bytes]:
         best = b'{"heads":%b}' % to_json(tree.heads)
     if "marginals" in wanted.return_ and tree.marginals is not None:
         marginals = arcs_json(tree.marginals, wanted.min_probability)
-    if "sparsemap" in wanted.return_ and tree.support is not None:
-        size = b"%d" % len(tree.support)
-        kept = tree.support[: wanted.max_trees]
-        mixture = to_json([{"weight": weight, "heads": heads} for weight, heads in kept])
+    if "sparsemap" in wanted.return_ and tree.mixture is not None:
+        size = b"%d" % len(tree.mixture.weights)
+        mixture = mixture_json(tree.mixture, wanted.max_trees)
     return [
         *(b'{"map":', best, b',"marginals":', marginals),
         *(b',"sparsemap":', mixture, b',"support_size":', size, b"}"),
@@ -93,6 +96,40 @@ def arcs_json(marginals: Probabilities, least: float) -> bytes:
     out = np.empty(2 + len(marginals) ** 2 * _BYTES_AN_ARC, np.uint8)
     end = _write_arcs(marginals, np.float32(least), out)
     return out[:end].tobytes()
+
+
+def mixture_json(mixture: Mixture, most: int) -> bytes:
+    """Write the heaviest trees, so many at most, and their weights; six decimals each.
+
+    Cost: O(nk) for k trees of n words.
+    """
+    weights = mixture.weights[:most]
+    heads = np.ascontiguousarray(mixture.heads[:most])  # so that it is compiled for one layout
+    out = np.empty(2 + len(weights) * _BYTES_A_TREE + heads.size * _BYTES_A_HEAD, np.uint8)
+    end = _write_mixture(weights, heads, out)
+    return out[:end].tobytes()
+
+
+@jit.compiled
+def _write_mixture(weights: NDArray[np.float64], heads: NDArray[np.int16], out: NDArray[np.uint8]) -> int:
+    out[0] = 91  # [
+    end = 1
+    for i in range(len(weights)):
+        end = _write_bytes(_WEIGHT, out, end)
+        end = _write_probability(weights[i], out, end)
+        end = _write_bytes(_HEADS, out, end)
+        for j in range(heads.shape[1]):
+            end = _write_whole(heads[i, j], out, end)
+            out[end] = 44  # ,
+            end += 1
+        out[end - 1] = 93  # ] for the last comma
+        out[end] = 125  # }
+        out[end + 1] = 44
+        end += 2
+    if end > 1:
+        end -= 1
+    out[end] = 93
+    return end + 1
 
 
 @jit.compiled

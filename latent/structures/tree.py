@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from itertools import islice
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +21,19 @@ practice."""
 LOOSE_TOL = 1e-8
 """The same for float32 and narrower dtypes."""
 MAX_ITER = 20_000
+
+
+class Mixtures(NamedTuple):
+    """SparseMAP's mixtures of trees: those of one sentence after the other, of each the heaviest first."""
+
+    mean: Tensor
+    """(batch, n+1, n+1): the projections."""
+    weights: Tensor
+    """(trees,) float64, > 0; those of a sentence sum to 1."""
+    heads: Tensor
+    """(trees, n) int16: `heads[i, m-1]` is the head of word m, 0 the root; at padding anything."""
+    sizes: Tensor
+    """(batch,) int64: how many trees each sentence has."""
 
 
 class DependencyTree(Structure):
@@ -164,14 +179,37 @@ class DependencyTree(Structure):
     ) -> list[Support]:
         """See `Structure.support`; `heads[m-1]` is the head of word m, 0 the root."""
         lengths = self._checked("support", scores, lengths)
+        found = self.mixtures(scores, lengths, tol=tol, max_iter=max_iter)
+        trees = zip(found.weights.tolist(), found.heads.tolist(), strict=True)
+        each = zip(found.sizes.tolist(), lengths.tolist(), strict=True)
+        return [[(weight, heads[:n]) for weight, heads in islice(trees, size)] for size, n in each]
+
+    def mixtures(
+        self,
+        scores: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        tol: float | None = None,
+        max_iter: int | None = None,
+    ) -> Mixtures:
+        """Return what `sparsemap` and `support` do, found once, as tensors on the host but for the mean.
+
+        No gradient reaches the scores.
+        """
+        lengths = self._checked("support", scores, lengths)
         kernels = tree_kernels(self.kernels, scores.device.type)
         found = kernels.sparsemap(scores, lengths, self.single_root, *self._limits(scores, tol, max_iter))
-        trees, weights = found.trees.tolist(), found.weights.tolist()
-        supports = []
-        for first, size, n in zip(found.first.tolist(), found.sizes.tolist(), lengths.tolist(), strict=True):
-            mixture = [(weights[i], trees[i][:n]) for i in range(first, first + size) if weights[i] > 0]
-            supports.append(sorted(mixture, key=lambda part: -part[0]))
-        return supports
+        weights, first, sizes = (part.cpu().numpy() for part in (found.weights, found.first, found.sizes))
+        stored = np.argsort(first, kind="stable")  # a back end has the sentences in an order of its own
+        sentence = np.repeat(stored, sizes[stored])
+        order = np.lexsort((-weights, sentence))
+        order = order[weights[order] > 0]
+        return Mixtures(
+            found.mu.detach(),
+            torch.from_numpy(weights[order]),
+            torch.from_numpy(found.trees.cpu().numpy()[order]),
+            torch.from_numpy(np.bincount(sentence[order], minlength=len(sizes))),
+        )
 
     def kbest(self, scores: Tensor, lengths: Tensor | None, k: int) -> list[Support]:
         """See `Structure.kbest`; `heads[m-1]` is the head of word m, 0 the root."""

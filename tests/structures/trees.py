@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import multiprocessing
 import os
@@ -201,6 +202,17 @@ class TreeContract(StructureContract):
             for weight, heads in support:
                 mixed[heads, range(1, n + 1)] += weight
             torch.testing.assert_close(mixed, row)
+
+    def test_mixtures_are_the_projection_and_its_support_at_once(self, structure):
+        scores, lengths = self.given(torch.float32, 3, 0.1)
+        found = structure.mixtures(scores.requires_grad_(), lengths)
+        assert not found.mean.requires_grad
+        assert torch.equal(found.mean, structure.sparsemap(scores, lengths).detach())
+        trees = iter(zip(found.weights.tolist(), found.heads.tolist(), strict=True))
+        supports = structure.support(scores, lengths)
+        for size, support, n in zip(found.sizes.tolist(), supports, lengths.tolist(), strict=True):
+            assert [(weight, heads[:n]) for weight, heads in itertools.islice(trees, size)] == support
+        assert next(trees, None) is None
 
     def test_many_threads_at_once(self, structure):
         scores = torch.randn(64, 13, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
