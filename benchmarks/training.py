@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from machine import environment
 
+from latent.allocator import keep_freed_memory
 from latent.estimators import ESTIMATORS
 from latent.nn.checkpoint import CLASSIFIERS
 from latent.text import Vocabulary
@@ -158,6 +159,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as `fit` does
     names = ["none", *(name for name in options.estimators if name != "none")]
     results = {**environment(("torch", "numba")), "threads": options.threads, "steps": options.steps}
     columns = {

@@ -1,7 +1,6 @@
 """The process around the application: signals, slow clients, and several workers on one port."""
 
 import asyncio
-import ctypes
 import gc
 import multiprocessing
 import os
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from types import FrameType
 from typing import Any
@@ -20,16 +19,15 @@ import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from latent.allocator import share_heaps
 from server import logs, whole
 from server.headers import BODY_CAME
 from server.settings import Settings
 
-_M_ARENA_MAX = -8  # of malloc.h
-
 
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return."""
-    _share_heaps()
+    share_heaps()
     gc.disable()  # until all is loaded: little of it is garbage
     from server.app import create_app  # here: a parent of workers needs no torch
     from server.device import DeviceError, check_device
@@ -53,15 +51,6 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     )
     _Server(config, settings.drain_seconds).run(sockets=[listener])
     logs.let_go()
-
-
-def _share_heaps() -> None:
-    """Have glibc make two heaps at most for all threads, not eight for each core.
-
-    Each keeps what was freed in it, so with more of them memory grows for long after the start.
-    """
-    with suppress(OSError, TypeError, AttributeError):  # another libc
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _keep_what_is_loaded() -> None:

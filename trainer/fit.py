@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
+from latent.allocator import keep_freed_memory
 from latent.nn.checkpoint import Classifier, save
 from trainer.build import build, check_model, describe, training_record
 from trainer.callbacks import Bar, CheckNumbers, EpochLines, KeepBest, SaveState
@@ -96,6 +97,7 @@ def fit(task: Task, options: FitOptions, console: Console | None = None) -> Run:
         console.print(f"{folder.path} holds a finished run")
         return Run(folder.model, json.loads(folder.metrics.read_text()))
     _seed(options.training.seed)
+    keep_freed_memory()
     if options.training.threads:
         torch.set_num_threads(options.training.threads)
     splits = task.splits()
