@@ -115,4 +115,6 @@ class Vocabulary:
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
         """Look up each token by its normalised form; an unfamiliar one gets ``UNKNOWN``."""
-        return [self._ids.get(normalize(token), UNKNOWN) for token in tokens]
+        find = self._ids.get
+        # A word that is known as it stands is its own normalised form; no word has the id 0.
+        return [find(token) or find(normalize(token), UNKNOWN) for token in tokens]
