@@ -1,7 +1,7 @@
 """How long a request may wait: it is failed when its client goes away, or when it takes too long.
 
-Most are answered before either is worth a look, and a timer for each would be one in fifty parts of the event
-loop's work. So one timer looks after all that wait.
+Most are answered before either is worth a look, and a timer for each would be a fortieth of what a request
+costs. So one timer looks after all that wait.
 """
 
 from __future__ import annotations

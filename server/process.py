@@ -1,4 +1,4 @@
-"""The process around the application: signals, slow clients, and several workers on one port."""
+"""The process around the application: signals, and several workers on one port."""
 
 import asyncio
 import gc
@@ -16,12 +16,10 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from latent.allocator import share_heaps
-from server import logs, whole
-from server.headers import BODY_CAME
+from server import logs
+from server.protocol import protocol
 from server.settings import Settings
 
 
@@ -40,7 +38,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     app = create_app(settings, when_loaded=_keep_what_is_loaded)
     config = uvicorn.Config(
         app,
-        http=_protocol(settings.header_seconds),
+        http=protocol(settings.header_seconds),
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -86,58 +84,6 @@ class _Server(uvicorn.Server):
             return
         service.drain()
         loop.call_later(self.drain_seconds, setattr, self, "should_exit", True)
-
-
-def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Make uvicorn's protocol close connections whose headers take too long.
-
-    What comes whole is told, and answers that are all there are written at once.
-    """
-
-    class Protocol(HttpToolsProtocol):
-        _headers_due: asyncio.TimerHandle | None = None
-        _reads_headers = True
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._await_headers()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self._reads_headers and self._headers_due is None:  # they did not come whole
-                self._await_headers()
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._headers_came()
-            self._reads_headers = True
-
-        def on_headers_complete(self) -> None:
-            self._headers_came()
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            self.scope["state"][BODY_CAME] = len(self.cycle.body)
-            super().on_message_complete()
-
-        def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-            whole.offer(cycle)
-            super()._start_asgi_task(cycle, app)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._headers_came()
-            super().connection_lost(exc)
-
-        def _await_headers(self) -> None:
-            self._headers_due = self.loop.call_later(seconds, self.transport.abort)
-
-        def _headers_came(self) -> None:
-            self._reads_headers = False
-            if self._headers_due is not None:
-                self._headers_due.cancel()
-                self._headers_due = None
-
-    return Protocol
 
 
 def serve_with_workers(settings: Settings, listener: socket.socket) -> int:

@@ -1,7 +1,7 @@
 """Answers that are all there, written at once: between this server and this application, beside ASGI.
 
 For each part of an answer uvicorn asks what came before it, and it looks each header over for what a header
-may not hold: a thirtieth of what a request costs. The answers of inference are of one part, and their headers
+may not hold: a fortieth of what a request costs. The answers of inference are of one part, and their headers
 are the application's own.
 """
 

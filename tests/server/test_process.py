@@ -1,22 +1,30 @@
 """`python -m server` as an operator meets it: its errors, its signals, its workers."""
 
+import json
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
 from prometheus_client.parser import text_string_to_metric_families
-from serving import environment, serving, wait_until_ready
+from serving import connect, environment, serving, wait_until_ready
 
 from server.settings import Settings
 
 ASK = {"model": "sst-spigot", "inputs": ["A funny film."]}
+
+
+@pytest.fixture(scope="module")
+def offered(model_folder: Path) -> Iterator[str]:
+    with serving(model_folder) as (_, url):
+        yield url
 
 
 def start(**settings: object) -> tuple[int, str]:
@@ -175,16 +183,66 @@ def _rest(connection: socket.socket) -> bytes:
 
 def test_slow_clients_are_cut_off_and_half_closed_ones_are_answered(model_folder: Path) -> None:
     with serving(model_folder, header_seconds=0.3, body_seconds=0.3) as (_, url):
-        address = (httpx.URL(url).host, httpx.URL(url).port)
-        with socket.create_connection(address, timeout=30) as slow:
+        with connect(url) as slow:
             slow.sendall(b"GET /livez HTTP/1.1\r\nHo")
             assert _rest(slow) == b""
-        with socket.create_connection(address, timeout=30) as slow:
+        with connect(url) as slow:
             head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             slow.sendall(head + b"Content-Length: 9\r\n\r\n{")
             assert _rest(slow).startswith(b"HTTP/1.1 408 ")
-        with socket.create_connection(address, timeout=30) as half:
+        with connect(url) as half:
             half.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             half.shutdown(socket.SHUT_WR)
             assert half.recv(100).startswith(b"HTTP/1.1 200")
         assert httpx.get(f"{url}/livez", timeout=60).status_code == 200
+
+
+OFFERS = {
+    "what Java's client sends": b"Connection: Upgrade, HTTP2-Settings\r\n"
+    b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAA\r\n",
+    "a web socket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+}
+
+
+@pytest.mark.parametrize("cut", [None, 20, 150, -3], ids=lambda cut: f"cut at {cut}")
+def test_offers_of_another_protocol_are_passed_over(offered: str, cut: int | None) -> None:
+    body = json.dumps(ASK).encode()
+    post = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    plain = post + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with socket.create_connection(
+        (httpx.URL(offered).host, httpx.URL(offered).port), timeout=60
+    ) as connection:
+        stream = connection.makefile("rb")
+        for offer in OFFERS.values():
+            chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            for data in (post + offer + plain[len(post) :], post + offer + chunked, plain):
+                connection.sendall(data[:cut])
+                if cut is not None:
+                    time.sleep(0.02)  # so that it comes in two parts
+                    connection.sendall(data[cut:])
+                assert next(stream).split()[1] == b"200"
+                headers = dict(line.rstrip().split(b": ", 1) for line in iter(lambda: next(stream), b"\r\n"))
+                answer = json.loads(stream.read(int(headers[b"content-length"])))
+                assert answer["data"][0]["sentences"][0]["tokens"] == ["A", "funny", "film", "."]
+        stream.close()
+
+
+def test_many_requests_at_once_may_offer_too(offered: str) -> None:
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+    offer = OFFERS["what Java's client sends"]
+    sent = (get + b"\r\n") + (get + offer + b"\r\n") * 3 + (get + b"Connection: close\r\n\r\n")
+    with socket.create_connection(
+        (httpx.URL(offered).host, httpx.URL(offered).port), timeout=60
+    ) as connection:
+        connection.sendall(sent)
+        with connection.makefile("rb") as stream:
+            assert stream.read().count(b"HTTP/1.1 200 OK") == 5
+
+
+def test_a_tunnel_is_refused(offered: str) -> None:
+    with socket.create_connection(
+        (httpx.URL(offered).host, httpx.URL(offered).port), timeout=60
+    ) as connection:
+        connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 4")
+    assert httpx.get(f"{offered}/livez", timeout=60).status_code == 200

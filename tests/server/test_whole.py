@@ -1,7 +1,6 @@
 """Answers written at once: the same to a client as part by part, whatever its connection is like."""
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 import httpx
 import pytest
-from serving import serving
+from serving import connect, serving
 
 from server import whole
 
@@ -32,10 +31,6 @@ def request(id_: str, body: object = ASK, version: str = "1.1", more: str = "") 
     content = json.dumps(body).encode()
     head = f"POST /v1/predict HTTP/{version}\r\nHost: x\r\nContent-Type: application/json\r\n{more}"
     return f"{head}X-Request-Id: {id_}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
-
-
-def connect(url: str) -> socket.socket:
-    return socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=60)
 
 
 def read(stream: BinaryIO) -> Got:
