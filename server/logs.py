@@ -125,7 +125,7 @@ _writer: Writer | None = None
 
 
 def note_request(told: dict[str, object]) -> None:
-    """Log an answer, straight to the writer where there is one: the usual way costs a fortieth of a request."""
+    """Log an answer, straight to the writer where there is one; else that is a fortieth of a request."""
     if not log.isEnabledFor(logging.INFO):
         return
     if _writer is None:
