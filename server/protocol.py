@@ -71,11 +71,14 @@ class Protocol(TimedProtocol):
     """
 
     _latest = b""
+    _again = b""
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
-        self._latest = data
-        super().data_received(data)
+        """Read on, and again what held an offer."""
+        self._again = data
+        while self._again:
+            self._latest, self._again = self._again, b""
+            super().data_received(self._latest)
 
     def on_headers_complete(self) -> None:
         """Have the request answered, unless it is to be read again."""
@@ -99,7 +102,7 @@ class Protocol(TimedProtocol):
         rest = self._latest[error.args[0] :]
         line = self.parser.get_method() + b" " + self.url + b" HTTP/1.1\r\n"
         head = whole.lines([(name, value) for name, value in self.headers if name != b"upgrade"])
-        self.data_received(line + head + b"\r\n" + rest)
+        self._again = line + head + b"\r\n" + rest
 
 
 def protocol(header_seconds: float) -> type[asyncio.Protocol]:
