@@ -34,6 +34,8 @@ MANY_CHARACTERS = 4_000
 """Above it, tokenising leaves the event loop."""
 MANY_ARCS = 20_000
 """Above it, writing an answer leaves the event loop, one answer at a time."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some editors put before a text."""
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -124,9 +126,17 @@ async def _body(call: Call, kind: type[B]) -> B:
         raise ApiError(
             415, "unsupported_media_type", f"the body must be application/json; got {media_type or 'no type'}"
         )
+    encoding = header(call.scope, b"content-encoding").strip().lower()
+    if encoding not in ("", "identity"):
+        raise ApiError(
+            415,
+            "unsupported_content_encoding",
+            f"the body must come as it is, not compressed; got Content-Encoding: {encoding}",
+            headers={"Accept-Encoding": "identity"},
+        )
     content = await _content(call.receive)
     try:
-        value = from_json(content, allow_inf_nan=False)
+        value = from_json(content.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
     except ValueError as error:
         raise ApiError(400, "not_json", f"the body is not JSON: {error}") from error
     try:

@@ -89,6 +89,8 @@ class Guard:
             return
         start = time.perf_counter()
         id_ = scope.setdefault("state", {})["request_id"] = request_id(scope)
+        # Whoever asks with HEAD, as monitors do, is answered as with GET; the server leaves the body out.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         status = 0
 
         async def send_safely(message: Message) -> None:
@@ -107,7 +109,7 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, self._limited(scope, receive), send_safely)
+            await self.app(asked, self._limited(asked, receive), send_safely)
         except ApiError as error:  # raised where the framework does not turn it into an answer
             await problem_response(error, id_)(scope, receive, send_safely)
         except ClientDisconnect:
@@ -118,7 +120,7 @@ class Guard:
                 raise  # too late for an answer: the server closes the connection
             await problem_response(INTERNAL_ERROR, id_)(scope, receive, send_safely)
         finally:
-            self._note(scope, id_, status, time.perf_counter() - start)
+            self._note(asked, scope["method"], id_, status, time.perf_counter() - start)
 
     def _write_whole(self, scope: Scope, id_: str, message: Message) -> bool:
         """Write an answer at once, where the server offers that and need not say that it will be gone."""
@@ -134,14 +136,14 @@ class Guard:
         if service is not None and service.status == "draining":
             MutableHeaders(scope=message)["connection"] = "close"  # so that clients move on by themselves
 
-    def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, method: str, id_: str, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in ROUTES else getattr(scope.get("route"), "path", "other")
         self.metrics.note_request(route, status, seconds)
         if route not in QUIET:
             note_request(
                 {
                     "request_id": id_,
-                    "method": scope["method"],
+                    "method": method,
                     "path": scope["path"],
                     "status": status,
                     "seconds": round(seconds, 6),

@@ -1,5 +1,6 @@
 """Bad input gets the right status and a clear error, or a sane answer; never a 5xx."""
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from serving import serving
 
 from server.schemas import Problem
+
+ASK = {"model": "sst-spigot", "inputs": ["A funny film."]}
 
 
 def send(client: httpx.Client, body: object, path: str = "/v1/predict") -> tuple[int, dict]:
@@ -154,6 +157,54 @@ def test_a_body_over_the_limit_is_refused_whatever_its_header_says(client: httpx
 def test_other_media_types_are_refused(client: httpx.Client) -> None:
     response = client.post("/v1/predict", content=b"{}", headers={"content-type": "text/plain"})
     assert response.status_code == 415
+
+
+def test_a_compressed_body_is_refused_by_name(client: httpx.Client) -> None:
+    ask = gzip.compress(json.dumps(ASK).encode())
+    headers = {"content-type": "application/json", "content-encoding": "GZIP"}
+    response = client.post("/v1/predict", content=ask, headers=headers)
+    problem = Problem.model_validate(response.json())
+    assert (response.status_code, problem.code) == (415, "unsupported_content_encoding")
+    assert "gzip" in problem.detail
+    assert response.headers["accept-encoding"] == "identity"
+    plain = client.post("/v1/predict", json=ASK, headers={"content-encoding": "identity"})
+    assert plain.status_code == 200
+
+
+def test_a_byte_order_mark_is_no_harm(client: httpx.Client) -> None:
+    content = json.dumps(ASK).encode("utf-8-sig")
+    response = client.post("/v1/predict", content=content, headers={"content-type": "application/json"})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/livez", "/readyz", "/metrics", "/v1/models", "/nowhere"])
+def test_who_asks_for_the_head_alone_gets_the_head_of_get(client: httpx.Client, path: str) -> None:
+    plain = {"accept-encoding": "identity", "x-request-id": "mine"}
+    whole = client.get(path, headers=plain)
+    head = client.head(path, headers=plain)
+    changes = {"date"} | ({"content-length"} if path == "/metrics" else set())
+    assert head.status_code == whole.status_code
+    for headers in (head.headers, whole.headers):
+        for name in changes:
+            headers.pop(name)
+    assert head.headers == whole.headers
+    assert head.content == b""
+    assert client.get(path).status_code == whole.status_code  # on the same connection
+
+
+def test_a_head_is_counted_with_its_route(client: httpx.Client) -> None:
+    def counted() -> float:
+        (line,) = (
+            line
+            for line in client.get("/metrics").text.splitlines()
+            if line.startswith('understory_requests_total{route="/livez",status="200"}')
+        )
+        return float(line.split()[-1])
+
+    client.get("/livez")
+    before = counted()
+    client.head("/livez")
+    assert counted() == before + 1
 
 
 def test_unknown_paths_and_methods_are_problems_too(client: httpx.Client) -> None:
