@@ -49,7 +49,11 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
-        told = {name: value for name, value in vars(record).items() if name not in _OWN}
+        told = {
+            name: value
+            for name, value in vars(record).items()
+            if name not in _OWN and not name.startswith("_")  # what libraries add to all records
+        }
         if record.exc_info:
             told["exception"] = self._exception(record.exc_info)
         return _line(record.created, record.levelname.lower(), self._message(record), told)

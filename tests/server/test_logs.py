@@ -54,6 +54,12 @@ def test_what_the_loop_tells_of_a_lost_error_quotes_no_text(caplog: pytest.LogCa
     assert "zyzzyva" not in json.dumps(written)
 
 
+def test_what_libraries_add_to_records_for_themselves_is_left_out() -> None:
+    given = logging.makeLogRecord({"msg": "line", "levelname": "INFO", "_stamp": 1, "model": "m"})
+    line = json.loads(logs.JsonFormatter().format(given))
+    assert line.keys() == {"time", "level", "message", "model"}
+
+
 def test_an_error_that_ends_a_thread_is_a_line_too(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
