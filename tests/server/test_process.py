@@ -209,9 +209,7 @@ def test_offers_of_another_protocol_are_passed_over(offered: str, cut: int | Non
     body = json.dumps(ASK).encode()
     post = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     plain = post + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    with socket.create_connection(
-        (httpx.URL(offered).host, httpx.URL(offered).port), timeout=60
-    ) as connection:
+    with connect(offered) as connection:
         stream = connection.makefile("rb")
         for offer in OFFERS.values():
             chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
@@ -231,18 +229,14 @@ def test_many_requests_at_once_may_offer_too(offered: str) -> None:
     get = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
     offer = OFFERS["what Java's client sends"]
     sent = (get + b"\r\n") + (get + offer + b"\r\n") * 300 + (get + b"Connection: close\r\n\r\n")
-    with socket.create_connection(
-        (httpx.URL(offered).host, httpx.URL(offered).port), timeout=60
-    ) as connection:
+    with connect(offered) as connection:
         connection.sendall(sent)
         with connection.makefile("rb") as stream:
             assert stream.read().count(b"HTTP/1.1 200 OK") == 302
 
 
 def test_a_tunnel_is_refused(offered: str) -> None:
-    with socket.create_connection(
-        (httpx.URL(offered).host, httpx.URL(offered).port), timeout=60
-    ) as connection:
+    with connect(offered) as connection:
         connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 4")
     assert httpx.get(f"{offered}/livez", timeout=60).status_code == 200
