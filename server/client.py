@@ -32,6 +32,8 @@ from server.schemas import (
 
 A = TypeVar("A", bound=BaseModel)
 RETRIED = frozenset({429, 503})
+BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+"""What a request meets in a kept connection that the other side is just closing."""
 
 
 class ServiceError(Exception):
@@ -103,6 +105,8 @@ def _headers(api_key: str | None) -> dict[str, str]:
 class Client:
     """A client for programs that wait.
 
+    A request whose connection broke is sent once more in a new one: none of them changes anything.
+
     Args:
         url: where the service is, `http://127.0.0.1:8000` say.
         api_key: the key, where the service asks for one.
@@ -144,7 +148,7 @@ class Client:
 
     def ready(self) -> Readiness:
         """Tell whether the service takes requests."""
-        return _read(Readiness, self._http.get("/readyz"))
+        return _read(Readiness, self._request("GET", "/readyz"))
 
     def models(self) -> list[ModelEntry]:
         """List all models."""
@@ -186,12 +190,18 @@ class Client:
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
         attempt = 0
         while True:
-            response = self._http.request(method, path, **content)
+            response = self._request(method, path, **content)
             wait = self._requests.wait_before(attempt, response)
             if wait is None:
                 return response
             time.sleep(wait)
             attempt += 1
+
+    def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **content)
+        except BROKEN:
+            return self._http.request(method, path, **content)
 
 
 class AsyncClient:
@@ -226,7 +236,7 @@ class AsyncClient:
 
     async def ready(self) -> Readiness:
         """Tell whether the service takes requests."""
-        return _read(Readiness, await self._http.get("/readyz"))
+        return _read(Readiness, await self._request("GET", "/readyz"))
 
     async def models(self) -> list[ModelEntry]:
         """List all models."""
@@ -268,9 +278,15 @@ class AsyncClient:
     async def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
         attempt = 0
         while True:
-            response = await self._http.request(method, path, **content)
+            response = await self._request(method, path, **content)
             wait = self._requests.wait_before(attempt, response)
             if wait is None:
                 return response
             await asyncio.sleep(wait)
             attempt += 1
+
+    async def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
+        try:
+            return await self._http.request(method, path, **content)
+        except BROKEN:
+            return await self._http.request(method, path, **content)

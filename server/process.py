@@ -45,6 +45,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,  # nothing here asks who the client is
         ws="none",
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=int(settings.grace_seconds),
     )
     _Server(config, settings.drain_seconds).run(sockets=[listener])

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     )
     header_seconds: float = Field(default=10.0, gt=0, description="Longest time to send a request's headers")
     body_seconds: float = Field(default=20.0, gt=0, description="Longest time to send a request's body")
+    keep_alive_seconds: int = Field(
+        default=75,
+        ge=1,
+        description="How long a connection stays open between requests; longer than clients and proxies keep "
+        "theirs, or they may send a request into one that closes",
+    )
     drain_seconds: float = Field(
         default=0.0, ge=0, description="After SIGTERM: how long to serve on, not ready, for proxies to notice"
     )

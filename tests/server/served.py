@@ -45,7 +45,9 @@ def write_pair_model(folder: Path) -> Path:
 def running(app: FastAPI) -> Iterator[httpx.Client]:
     """Serve an application from a thread; wait until its models are loaded."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+        kept = Settings.model_fields["keep_alive_seconds"].default  # longer than the client's own
+        config = uvicorn.Config(app, log_config=None, ws="none", timeout_keep_alive=kept)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

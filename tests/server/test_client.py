@@ -83,3 +83,42 @@ def test_a_page_that_is_no_problem_document_is_an_error_all_the_same() -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(502, text="<h1>Bad gateway</h1>"))
     with Client("http://x", transport=transport) as typed, pytest.raises(ServiceError, match="502 unknown"):
         typed.models()
+
+
+class Breaking:
+    """A transport whose connection breaks so many times, and then answers."""
+
+    def __init__(self, times: int, error: type[httpx.TransportError]) -> None:
+        self.left = times
+        self.error = error
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.left -= 1
+        if self.left >= 0:
+            raise self.error("broke", request=request)
+        return httpx.Response(200, json={"status": "ready", "models": [], "refused": []})
+
+
+@pytest.mark.parametrize("error", [httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError])
+def test_a_request_whose_connection_broke_is_sent_once_more(error: type[httpx.TransportError]) -> None:
+    async def ask(transport: httpx.MockTransport) -> None:
+        async with AsyncClient("http://x", transport=transport) as typed:
+            assert (await typed.ready()).status == "ready"
+
+    with Client("http://x", transport=httpx.MockTransport(Breaking(1, error))) as typed:
+        assert typed.ready().status == "ready"
+    asyncio.run(ask(httpx.MockTransport(Breaking(1, error))))
+    with (
+        Client("http://x", transport=httpx.MockTransport(Breaking(2, error))) as typed,
+        pytest.raises(error),
+    ):
+        typed.ready()
+    with pytest.raises(error):
+        asyncio.run(ask(httpx.MockTransport(Breaking(2, error))))
+
+
+def test_a_service_that_is_not_there_is_not_asked_twice() -> None:
+    asked = Breaking(1, httpx.ConnectError)
+    with Client("http://x", transport=httpx.MockTransport(asked)) as typed, pytest.raises(httpx.ConnectError):
+        typed.ready()
+    assert asked.left == 0

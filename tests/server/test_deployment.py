@@ -9,6 +9,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -140,6 +141,13 @@ def test_only_settings_that_exist_are_set() -> None:
     names = {name.lower() for name in re.findall(r"UNDERSTORY_([A-Z_]+)=", text)}
     assert names
     assert names <= Settings.model_fields.keys()
+
+
+def test_clients_and_the_proxy_close_idle_connections_before_the_service_does() -> None:
+    kept = Settings.model_fields["keep_alive_seconds"].default
+    (proxy,) = re.findall(r"keepalive (\d+)s", (ROOT / "deploy" / "Caddyfile").read_text())
+    assert int(proxy) < kept
+    assert httpx.Limits().keepalive_expiry < kept
 
 
 @pytest.mark.parametrize("service", ["understory", "understory-gpu"])

@@ -197,6 +197,16 @@ def test_slow_clients_are_cut_off_and_half_closed_ones_are_answered(model_folder
         assert httpx.get(f"{url}/livez", timeout=60).status_code == 200
 
 
+def test_an_idle_connection_is_kept_as_long_as_is_set(model_folder: Path) -> None:
+    with serving(model_folder, keep_alive_seconds=1) as (_, url), connect(url) as idle:
+        idle.settimeout(4)  # less than what the server would wait by itself
+        idle.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+        before = time.monotonic()
+        assert _rest(idle) == b""
+        assert time.monotonic() - before > 0.5
+
+
 OFFERS = {
     "what Java's client sends": b"Connection: Upgrade, HTTP2-Settings\r\n"
     b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAA\r\n",
