@@ -29,6 +29,7 @@ from server.registry import Model
 from server.schemas import CompareRequest, Input, Parameters, PredictRequest, TreeParameters
 from server.service import Service
 from server.sharing import by_encoder
+from server.whole import ANSWER
 
 MANY_CHARACTERS = 4_000
 """Above it, tokenising leaves the event loop."""
@@ -231,8 +232,6 @@ async def _answer(call: Call, items: Sequence[Item], write: Callable[[], list[by
     id_ = b'{"id":"%b",' % call.scope["state"]["request_id"].encode()
     return b"".join([id_, *parts, b',"usage":{"tokens":%d}}' % sum(words)])
 
-
-ANSWER = "answer"
 
 ROUTES: dict[str, Answer] = {"/v1/predict": predict, "/v1/compare": compare}
 

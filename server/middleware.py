@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server import whole
 from server.errors import ApiError, problem_response
 from server.headers import BODY_CAME, header
-from server.infer import ANSWER, ROUTES
+from server.infer import ROUTES
 from server.logs import log, note_request
 from server.metrics import Metrics
 from server.settings import Settings
@@ -95,7 +95,7 @@ class Guard:
 
         async def send_safely(message: Message) -> None:
             nonlocal status
-            if message["type"] == ANSWER:
+            if message["type"] == whole.ANSWER:
                 if self._write_whole(scope, id_, message):
                     status = 200
                     return

@@ -17,6 +17,8 @@ Headers = list[tuple[bytes, bytes]]
 Write = Callable[[bytes, bytes], bool]
 """Given the lines of the headers and the body: whether both are written, or must go the usual way."""
 
+ANSWER = "answer"
+"""The type of the one message that such an answer is, with its headers and body."""
 _KEY = "write_whole"
 _OK = b"HTTP/1.1 200 " + HTTPStatus.OK.phrase.encode() + b"\r\n"
 
