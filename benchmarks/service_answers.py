@@ -46,7 +46,7 @@ def _rows(probabilities: Probabilities) -> list[list[float]]:
 def _trees(tree: SentenceTrees, wanted: TreeParameters) -> Json:
     mixture = tree.mixture
     return {
-        "map": None if tree.heads is None or "map" not in wanted.return_ else {"heads": tree.heads},
+        "map": None if tree.heads is None or "map" not in wanted.return_ else {"heads": tree.heads.tolist()},
         "marginals": None
         if tree.marginals is None or "marginals" not in wanted.return_
         else _arcs(tree.marginals, wanted.min_probability),

@@ -23,7 +23,7 @@ def between(found: Sequence[tuple[str, Prediction]]) -> list[dict[str, Any]]:
 def _same_heads(p: SentenceTrees, q: SentenceTrees) -> tuple[float, int] | None:
     if p.heads is None or q.heads is None:
         return None
-    return sum(a == b for a, b in zip(p.heads, q.heads, strict=True)), len(p.heads)
+    return int((p.heads == q.heads).sum()), len(p.heads)
 
 
 def _expected(p: SentenceTrees, q: SentenceTrees) -> tuple[float, int] | None:

@@ -16,7 +16,7 @@ from server import infer, operation, pages, routes
 from server.errors import MEDIA_TYPE, problem_response, validation_error
 from server.metrics import Metrics
 from server.middleware import CompressReads, Guard
-from server.service import Service
+from server.service import Running, Service
 from server.settings import ROOT, Settings
 
 
@@ -41,7 +41,7 @@ def create_app(settings: Settings | None = None, when_loaded: Callable[[], None]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = service = Service(settings, metrics)
+        running.service = service = Service(settings, metrics)
         service.start(when_loaded)
         if settings.workers > 1:  # the port is shared: whoever takes a request must have the models
             await service.loaded.wait()
@@ -57,23 +57,23 @@ def create_app(settings: Settings | None = None, when_loaded: Callable[[], None]
         redoc_url=None,
     )
     app.openapi = partial(_document, app)  # type: ignore[method-assign]
-    app.state.settings = settings
-    app.state.record = lambda jobs: None
+    running = Running(settings)
+    app.state = running  # type: ignore[assignment]
     app.include_router(routes.router)
     app.include_router(routes.inference)
     app.include_router(operation.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
     app.add_middleware(CompressReads)
-    app.add_middleware(Guard, state=app.state, metrics=metrics)
+    app.add_middleware(Guard, running=running, metrics=metrics)
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     if settings.trace:
         from server.tracing import trace  # an extra: opentelemetry
 
-        app.state.record = trace(app)
+        running.record = trace(app)
     else:  # what traces requests stands in the framework's stack
-        app.direct = Guard(infer.Infer(app.state), app.state, metrics)
+        app.direct = Guard(infer.Infer(running), running, metrics)
     return app
 
 

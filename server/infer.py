@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
-from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -27,7 +26,7 @@ from server.patience import Wait
 from server.predictor import Item, NoTreeError, Prediction
 from server.registry import Model
 from server.schemas import CompareRequest, Input, Parameters, PredictRequest, TreeParameters
-from server.service import Service
+from server.service import Running, Service
 from server.sharing import by_encoder
 from server.whole import ANSWER
 
@@ -45,14 +44,14 @@ B = TypeVar("B", bound=BaseModel)
 class Call:
     """One request on its way."""
 
-    state: State
+    running: Running
     scope: Scope
     receive: Receive
     service: Service = field(init=False)
     """The running service."""
 
     def __post_init__(self) -> None:
-        self.service = self.state.service
+        self.service = self.running.service
 
 
 Answer = Callable[[Call], Awaitable[bytes]]
@@ -117,7 +116,7 @@ def _comparison(
 
 async def _body(call: Call, kind: type[B]) -> B:
     """Read a body as what it should be; pydantic's parser refuses NaN, deep nesting and lone surrogates."""
-    check_api_key(call.scope, call.state.settings)
+    check_api_key(call.scope, call.running.settings)
     try:
         call.service.batcher.check()  # before any work for a request that has no chance
     except QueueFullError as error:
@@ -198,7 +197,7 @@ async def _run(
         "queue_seconds": round(max([job.queue_seconds for job in jobs]), 6),
         "inference_seconds": round(sum([job.inference_seconds for job in jobs]), 6),
     }
-    call.state.record(jobs)
+    call.running.record(jobs)
     found = {
         place: _predictions(results)
         for group, job in zip(groups, jobs, strict=True)
@@ -249,11 +248,11 @@ def headers(call: Call) -> list[tuple[bytes, bytes]]:
 class Infer:
     """The application of these routes: ASGI, but that an answer is one message, `ANSWER`."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, running: Running) -> None:
+        self.running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise `ApiError`."""
-        call = Call(self.state, scope, receive)
+        call = Call(self.running, scope, receive)
         content = await ROUTES[scope["path"]](call)
         await send({"type": ANSWER, "headers": headers(call), "body": content})

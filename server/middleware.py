@@ -6,7 +6,7 @@ import random
 import re
 import time
 
-from starlette.datastructures import MutableHeaders, State
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +17,7 @@ from server.headers import BODY_CAME, header
 from server.infer import ROUTES
 from server.logs import log, note_request
 from server.metrics import Metrics
+from server.service import Running
 from server.settings import Settings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -76,10 +77,10 @@ class CompressReads:
 class Guard:
     """Stands before the application; nothing but answers with safe headers comes out."""
 
-    def __init__(self, app: ASGIApp, state: State, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, running: Running, metrics: Metrics) -> None:
         self.app = app
-        self.state = state
-        self.settings: Settings = state.settings
+        self.running = running
+        self.settings: Settings = running.settings
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,14 +95,20 @@ class Guard:
         status = 0
 
         async def send_safely(message: Message) -> None:
+            # It may not call itself: it would be freed by garbage collection only, and the request with it.
             nonlocal status
             if message["type"] == whole.ANSWER:
+                status = 200
                 if self._write_whole(scope, id_, message):
-                    status = 200
                     return
                 length = b"content-length", b"%d" % len(message["body"])
-                headers = [length, *message["headers"]]
-                await send_safely({"type": "http.response.start", "status": 200, "headers": headers})
+                start = {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [length, *message["headers"]],
+                }
+                self._add_headers(start, id_)
+                await send(start)
                 message = {"type": "http.response.body", "body": message["body"]}
             elif message["type"] == "http.response.start":
                 status = message["status"]
@@ -125,14 +132,14 @@ class Guard:
     def _write_whole(self, scope: Scope, id_: str, message: Message) -> bool:
         """Write an answer at once, where the server offers that and need not say that it will be gone."""
         write = whole.offered(scope)
-        if write is None or self.state.service.status == "draining":
+        if write is None or self.running.service.status == "draining":
             return False
         head = b"%bx-request-id: %b\r\n%b" % (whole.lines(message["headers"]), id_.encode(), SAFE_LINES)
         return write(head, message["body"])
 
     def _add_headers(self, message: Message, id_: str) -> None:
         message["headers"] = [*message.get("headers", ()), (b"x-request-id", id_.encode()), *SAFE_HEADERS]
-        service = getattr(self.state, "service", None)
+        service = getattr(self.running, "service", None)
         if service is not None and service.status == "draining":
             MutableHeaders(scope=message)["connection"] = "close"  # so that clients move on by themselves
 

@@ -61,7 +61,8 @@ class Item:
 class SentenceTrees:
     """What was inferred for one sentence; None for what was not asked for."""
 
-    heads: list[int] | None = None
+    heads: NDArray[np.int64] | None = None
+    """(n,): the head of each word, 0 for the root."""
     marginals: Probabilities | None = None
     """(n+1, n+1), [head, modifier]"""
     mixture: Mixture | None = None
@@ -214,7 +215,7 @@ class _Inference:
         """Infer one structure for every sentence, note it in `trees`, and return it as a tensor."""
         if name == "map":
             z = self.structure.map(self.scores, self.lengths)
-            for tree, heads, n in zip(self.trees, z.argmax(1).tolist(), self.words, strict=True):
+            for tree, heads, n in zip(self.trees, z.argmax(1).cpu().numpy(), self.words, strict=True):
                 tree.heads = heads[1 : n + 1]
             return z
         if name == "marginals":

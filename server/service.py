@@ -2,17 +2,29 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 
-from server.batcher import Batcher, Budget
+from server.batcher import Batcher, Budget, Job
 from server.errors import ApiError, busy
 from server.logs import log
 from server.metrics import Metrics
 from server.patience import Patience
 from server.registry import Model, ModelError, Registry
 from server.settings import Settings
+
+
+@dataclass
+class Running:
+    """What the parts of one application share; each look into the framework's `State` costs time."""
+
+    settings: Settings
+    service: "Service" = field(init=False)
+    """Set once the application starts."""
+    record: Callable[[Sequence[Job]], None] = lambda jobs: None
+    """Told of the inference of each request."""
 
 
 class Service:

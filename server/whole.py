@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import cast
+from weakref import ref
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -25,7 +26,8 @@ _OK = b"HTTP/1.1 200 " + HTTPStatus.OK.phrase.encode() + b"\r\n"
 
 def offer(cycle: RequestResponseCycle) -> None:
     """Let the application write the answer of one request at once."""
-    cycle.scope["state"][_KEY] = partial(_write, cycle)
+    # By a weak reference: the cycle holds the scope, and would be freed by garbage collection only.
+    cycle.scope["state"][_KEY] = partial(_write, ref(cycle))
 
 
 def offered(scope: Scope) -> Write | None:
@@ -38,9 +40,10 @@ def lines(headers: Headers) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-def _write(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:
+def _write(of: ref[RequestResponseCycle], head: bytes, body: bytes) -> bool:
     """Do what `cycle.send` does, of a connection that stays and takes what is written."""
-    if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+    cycle = of()
+    if cycle is None or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
         return False
     own = lines(cycle.default_headers)
     length = b"content-length: %d\r\n\r\n" % len(body)

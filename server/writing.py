@@ -15,16 +15,27 @@ from latent.kernels.cpu import jit
 from server.predictor import Alignment, Item, Mixture, Prediction, Probabilities, SentenceTrees
 from server.schemas import Parameters, TreeParameters
 
-# As tuples, so that the compiler writes eight bytes at a time, knowing what they are.
+# As tuples, so that the compiler writes eight bytes at a time, knowing what they are. It does so at places
+# that are unsigned only: others might count from the end.
 _MODIFIER = tuple(b'{"modifier":')
 _HEAD = tuple(b',"head":')
 _PROBABILITY = tuple(b',"probability":')
 _WEIGHT = tuple(b'{"weight":')
-_HEADS = tuple(b',"heads":[')
+_HEADS = tuple(b'"heads":[')
+_MAP = tuple(b'{"map":')
+_MARGINALS = tuple(b',"marginals":')
+_SPARSEMAP = tuple(b',"sparsemap":')
+_SUPPORT_SIZE = tuple(b',"support_size":')
+_NULL = tuple(b"null")
+_BYTES_BESIDES = 120  # names, and the size of the support
 _BYTES_A_TREE = 40  # a weight
 _BYTES_A_HEAD = 6  # 16 bits
 _BYTES_AN_ARC = 80  # two places of a dozen digits, and a probability
 _DECIMALS = 6  # what single precision is worth, in a third of the digits
+_TEN = np.uint32(10)  # so that digits are found in 32 bits
+_NO_HEADS = np.empty(0, np.int64)
+_NO_MARGINALS = np.empty((0, 0), np.float32)
+_NO_MIXTURE = Mixture(np.empty(0), np.empty((0, 0), np.int16))
 
 
 def prediction(labels: tuple[str, ...], item: Item, found: Prediction, wanted: Parameters) -> bytes:
@@ -33,8 +44,7 @@ def prediction(labels: tuple[str, ...], item: Item, found: Prediction, wanted: P
     parts = [_outcomes(labels, found)]
     for words, tree in zip(item.sentences, trees, strict=True):
         parts += (b'{"tokens":', to_json(words), b',"trees":')
-        parts += [b"null"] if tree is None else _trees(tree, wanted.trees)
-        parts.append(b"},")
+        parts += (b"null" if tree is None else trees_json(tree, wanted.trees), b"},")
     parts[-1] = b'}],"alignment":'
     parts.append(_alignment(found.alignment) if wanted.alignment and found.alignment else b"null")
     parts.append(b"}")
@@ -72,70 +82,96 @@ def _rows(probabilities: Probabilities) -> list[list[float]]:
     return rows
 
 
-def _trees(tree: SentenceTrees, wanted: TreeParameters) -> list[bytes]:
-    """Write the structures that were asked for and found; the others are null."""
-    best = marginals = mixture = size = b"null"
-    if "map" in wanted.return_ and tree.heads is not None:
-        best = b'{"heads":%b}' % to_json(tree.heads)
-    if "marginals" in wanted.return_ and tree.marginals is not None:
-        marginals = arcs_json(tree.marginals, wanted.min_probability)
-    if "sparsemap" in wanted.return_ and tree.mixture is not None:
-        size = b"%d" % len(tree.mixture.weights)
-        mixture = mixture_json(tree.mixture, wanted.max_trees)
-    return [
-        *(b'{"map":', best, b',"marginals":', marginals),
-        *(b',"sparsemap":', mixture, b',"support_size":', size, b"}"),
-    ]
+def trees_json(tree: SentenceTrees, wanted: TreeParameters) -> bytes:
+    """Write the structures that were asked for and found; the others are null.
 
+    Arcs that can be go by modifier and then head, trees by weight; numbers have six decimals.
 
-def arcs_json(marginals: Probabilities, least: float) -> bytes:
-    """Write the arcs that can be, by modifier and then head, from `least` on; six decimals each.
-
-    Cost: O(n²) for n words, a few microseconds for 20.
+    Cost: O(n² + nk) for n words and k trees, some ten microseconds for 20 and 8.
     """
-    out = np.empty(2 + len(marginals) ** 2 * _BYTES_AN_ARC, np.uint8)
-    end = _write_arcs(marginals, np.float32(least), out)
-    return out[:end].tobytes()
-
-
-def mixture_json(mixture: Mixture, most: int) -> bytes:
-    """Write the heaviest trees, so many at most, and their weights; six decimals each.
-
-    Cost: O(nk) for k trees of n words.
-    """
-    weights = mixture.weights[:most]
-    heads = np.ascontiguousarray(mixture.heads[:most])  # so that it is compiled for one layout
-    out = np.empty(2 + len(weights) * _BYTES_A_TREE + heads.size * _BYTES_A_HEAD, np.uint8)
-    end = _write_mixture(weights, heads, out)
+    heads, marginals, mixture = tree.heads, tree.marginals, tree.mixture
+    if heads is None or "map" not in wanted.return_:
+        heads = _NO_HEADS
+    if marginals is None or "marginals" not in wanted.return_:
+        marginals = _NO_MARGINALS
+    if mixture is None or "sparsemap" not in wanted.return_:
+        mixture = _NO_MIXTURE
+    weights, trees = mixture.weights[: wanted.max_trees], mixture.heads[: wanted.max_trees]
+    size = (
+        (heads.size + trees.size) * _BYTES_A_HEAD
+        + marginals.size * _BYTES_AN_ARC
+        + len(weights) * _BYTES_A_TREE
+        + _BYTES_BESIDES
+    )
+    out = np.empty(size, np.uint8)
+    # In one layout, so that there is one kernel.
+    marginals, trees = np.ascontiguousarray(marginals), np.ascontiguousarray(trees)
+    least, support = np.float32(wanted.min_probability), len(mixture.weights)
+    end = _write_trees(heads, marginals, least, weights, trees, support, out)
     return out[:end].tobytes()
 
 
 @jit.compiled
-def _write_mixture(weights: NDArray[np.float64], heads: NDArray[np.int16], out: NDArray[np.uint8]) -> int:
-    out[0] = 91  # [
-    end = 1
-    for i in range(len(weights)):
-        end = _write_bytes(_WEIGHT, out, end)
-        end = _write_probability(weights[i], out, end)
-        end = _write_bytes(_HEADS, out, end)
-        for j in range(heads.shape[1]):
-            end = _write_whole(heads[i, j], out, end)
-            out[end] = 44  # ,
-            end += 1
-        out[end - 1] = 93  # ] for the last comma
-        out[end] = 125  # }
-        out[end + 1] = 44
-        end += 2
-    if end > 1:
-        end -= 1
-    out[end] = 93
+def _write_trees(
+    heads: NDArray[np.int64],
+    marginals: Probabilities,
+    least: np.float32,
+    weights: NDArray[np.float64],
+    trees: NDArray[np.int16],
+    support: int,
+    out: NDArray[np.uint8],
+) -> int:
+    end: int = _write_bytes(_MAP, out, 0)
+    if len(heads):
+        out[end] = 123  # {
+        end = _write_heads(heads, out, end + 1)
+    else:
+        end = _write_bytes(_NULL, out, end)
+    end = _write_bytes(_MARGINALS, out, end)
+    end = _write_arcs(marginals, least, out, end) if len(marginals) else _write_bytes(_NULL, out, end)
+    end = _write_bytes(_SPARSEMAP, out, end)
+    end = _write_mixture(weights, trees, out, end) if support else _write_bytes(_NULL, out, end)
+    end = _write_bytes(_SUPPORT_SIZE, out, end)
+    end = _write_whole(support, out, end) if support else _write_bytes(_NULL, out, end)
+    out[end] = 125  # }
     return end + 1
 
 
 @jit.compiled
-def _write_arcs(marginals: Probabilities, least: np.float32, out: NDArray[np.uint8]) -> int:
-    out[0] = 91  # [
-    end = 1
+def _write_heads(heads: NDArray[np.int64], out: NDArray[np.uint8], end: int) -> int:
+    end = _write_bytes(_HEADS, out, end)
+    for head in heads:
+        end = _write_whole(head, out, end)
+        out[end] = 44  # ,
+        end += 1
+    out[end - 1] = 93  # ] for the last comma
+    out[end] = 125  # }
+    return end + 1
+
+
+@jit.compiled
+def _write_mixture(
+    weights: NDArray[np.float64], trees: NDArray[np.int16], out: NDArray[np.uint8], end: int
+) -> int:
+    out[end] = 91  # [
+    end += 1
+    for i in range(len(weights)):
+        end = _write_bytes(_WEIGHT, out, end)
+        end = _write_probability(weights[i], out, end)
+        out[end] = 44  # ,
+        end = _write_heads(trees[i], out, end + 1)
+        out[end] = 44
+        end += 1
+    if out[end - 1] == 44:
+        end -= 1
+    out[end] = 93  # ]
+    return end + 1
+
+
+@jit.compiled
+def _write_arcs(marginals: Probabilities, least: np.float32, out: NDArray[np.uint8], end: int) -> int:
+    out[end] = 91  # [
+    end += 1
     for modifier in range(1, len(marginals)):
         for head in range(len(marginals)):
             if head != modifier and marginals[head, modifier] >= least:
@@ -148,7 +184,7 @@ def _write_arcs(marginals: Probabilities, least: np.float32, out: NDArray[np.uin
                 out[end] = 125  # }
                 out[end + 1] = 44  # ,
                 end += 2
-    if end > 1:
+    if out[end - 1] == 44:
         end -= 1  # the last comma
     out[end] = 93  # ]
     return end + 1
@@ -157,31 +193,32 @@ def _write_arcs(marginals: Probabilities, least: np.float32, out: NDArray[np.uin
 @jit.compiled
 def _write_bytes(text: tuple[int, ...], out: NDArray[np.uint8], end: int) -> int:
     for i in range(len(text)):
-        out[end + i] = text[i]
+        out[np.uint64(end + i)] = text[i]
     return end + len(text)
 
 
 @jit.compiled
 def _write_whole(number: int, out: NDArray[np.uint8], end: int) -> int:
-    size, rest = 1, number // 10
+    size, rest = 1, np.uint32(number) // _TEN
     while rest:
-        size, rest = size + 1, rest // 10
+        size, rest = size + 1, rest // _TEN
+    left = np.uint32(number)
     for i in range(size):
-        out[end + size - 1 - i] = 48 + number % 10
-        number //= 10
+        out[np.uint64(end + size - 1 - i)] = 48 + left % _TEN
+        left //= _TEN
     return end + size
 
 
 @jit.compiled
 def _write_probability(probability: np.float32, out: NDArray[np.uint8], end: int) -> int:
     """Write a number of [0, 1], without zeros at its end but for the first."""
-    number = round(np.float64(probability) * 10**_DECIMALS)
-    out[end] = 48 + number // 10**_DECIMALS
-    out[end + 1] = 46  # .
+    number = np.uint32(np.rint(np.float64(probability) * 10**_DECIMALS))
     for i in range(_DECIMALS):
-        out[end + 1 + _DECIMALS - i] = 48 + number % 10
-        number //= 10
+        out[np.uint64(end + 1 + _DECIMALS - i)] = 48 + number % _TEN
+        number //= _TEN
+    out[np.uint64(end)] = 48 + number
+    out[np.uint64(end + 1)] = 46  # .
     end += 2 + _DECIMALS
-    while out[end - 1] == 48 and out[end - 2] != 46:
+    while out[np.uint64(end - 1)] == 48 and out[np.uint64(end - 2)] != 46:
         end -= 1
     return end

@@ -92,6 +92,27 @@ def test_what_is_loaded_is_left_out_of_garbage_collection(model_folder: Path) ->
     assert int(left_out) > 20 * int(looked_over)
 
 
+GARBAGE = """
+import atexit, gc, sys
+gc.set_debug(gc.DEBUG_SAVEALL)
+found = lambda: [each for each in gc.garbage if type(each) is dict and "request_id" in each]
+atexit.register(lambda: print(len(found()), file=sys.stderr))
+atexit.register(gc.collect)
+from server.__main__ import main
+main()
+"""
+
+
+def test_a_request_is_freed_without_garbage_collection(model_folder: Path) -> None:
+    """What refers to itself lies in memory until it is collected, where it is cold and in the way."""
+    with serving(model_folder, command=("-c", GARBAGE)) as (process, url):
+        with httpx.Client(base_url=url, timeout=60) as client:
+            for _ in range(20):
+                assert client.post("/v1/predict", json=ASK).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert int(process.stderr.read()) < 5
+
+
 def test_a_signal_under_load_loses_no_accepted_request(model_folder: Path) -> None:
     with serving(model_folder, drain_seconds=5) as (process, url):
         statuses: list[int] = []

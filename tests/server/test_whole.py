@@ -102,10 +102,14 @@ def test_a_client_that_reads_late_gets_all_of_it(url: str) -> None:
     assert [json.loads(got.body)["id"] for got in answers] == ids
 
 
+class Cycle(SimpleNamespace):
+    """What uvicorn has for a request; unlike its parent it may be referred to weakly."""
+
+
 @pytest.mark.parametrize("reason", ["disconnected", "closes", "paused"])
 def test_where_it_cannot_be_written_nothing_is(reason: str) -> None:
     written: list[bytes] = []
-    cycle = SimpleNamespace(
+    cycle = Cycle(
         scope={"state": {}},
         disconnected=reason == "disconnected",
         keep_alive=reason != "closes",
