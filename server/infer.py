@@ -7,7 +7,7 @@ inference, so they are served as plain ASGI, behind the same guard.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -47,11 +47,7 @@ class Call:
     running: Running
     scope: Scope
     receive: Receive
-    service: Service = field(init=False)
-    """The running service."""
-
-    def __post_init__(self) -> None:
-        self.service = self.running.service
+    service: Service
 
 
 Answer = Callable[[Call], Awaitable[bytes]]
@@ -193,17 +189,17 @@ async def _run(
         call.service.patience.remove(wait)
         for job in jobs:
             job.future.cancel()  # where it is not done, its items leave the queue
-    call.scope["state"]["timing"] = {
-        "queue_seconds": round(max([job.queue_seconds for job in jobs]), 6),
-        "inference_seconds": round(sum([job.inference_seconds for job in jobs]), 6),
-    }
     call.running.record(jobs)
-    found = {
-        place: _predictions(results)
-        for group, job in zip(groups, jobs, strict=True)
-        for place, results in zip(group, job.future.result(), strict=True)
-    }
-    return [found[place] for place in range(len(models))]
+    found: list[list[Prediction]] = [[] for _ in models]
+    queued = inferred = 0.0
+    for group, job in zip(groups, jobs, strict=True):
+        queued = max(queued, job.queue_seconds)
+        inferred += job.inference_seconds
+        for place, results in zip(group, job.future.result(), strict=True):
+            found[place] = _predictions(results)
+    timing = {"queue_seconds": round(queued, 6), "inference_seconds": round(inferred, 6)}
+    call.scope["state"]["timing"] = timing
+    return found
 
 
 def _full(error: QueueFullError) -> ApiError:
@@ -253,6 +249,6 @@ class Infer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise `ApiError`."""
-        call = Call(self.running, scope, receive)
+        call = Call(self.running, scope, receive, self.running.service)
         content = await ROUTES[scope["path"]](call)
         await send({"type": ANSWER, "headers": headers(call), "body": content})

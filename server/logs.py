@@ -11,8 +11,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import TextIO
+
+from pydantic_core import to_json
 
 log = logging.getLogger("understory")
 
@@ -35,7 +38,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 _REPRESENTATION = re.compile(r"[\n<({\[]")
 """Where the loop's messages begin to show tasks and arguments, and with them what these hold."""
 
-_to_json = json.JSONEncoder(default=str).encode
+_to_ascii = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -71,8 +74,19 @@ class JsonFormatter(logging.Formatter):
 
 
 def _line(created: float, level: str, message: str, told: dict[str, object]) -> str:
-    moment = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
-    return _to_json({"time": moment, "level": level, "message": message, **told})
+    second, fraction = divmod(created, 1)
+    moment = f"{_second(second)}.{int(fraction * 1e3):03}+00:00"
+    line = {"time": moment, "level": level, "message": message, **told}
+    with suppress(ValueError):  # a lone surrogate
+        written = to_json(line, fallback=str)
+        if written.isascii():  # the stream may not take other characters
+            return written.decode()
+    return _to_ascii(line)  # takes five times as long
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _places(error: BaseException) -> Iterator[str]:

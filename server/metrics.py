@@ -60,9 +60,11 @@ class Metrics:
     def note_request(self, route: str, status: int, seconds: float) -> None:
         """Count one answer."""
         key = route, status
-        if key not in self._of_requests:
-            self._of_requests[key] = self.requests.labels(*key), self.request_seconds.labels(route)
-        count, time = self._of_requests[key]
+        found = self._of_requests.get(key)
+        if found is None:
+            found = self.requests.labels(*key), self.request_seconds.labels(route)
+            self._of_requests[key] = found
+        count, time = found
         count.inc()
         time.observe(seconds)
 

@@ -72,6 +72,7 @@ class Protocol(TimedProtocol):
 
     _latest = b""
     _again = b""
+    _offered = False
 
     def data_received(self, data: bytes) -> None:
         """Read on, and again what held an offer."""
@@ -82,12 +83,13 @@ class Protocol(TimedProtocol):
 
     def on_headers_complete(self) -> None:
         """Have the request answered, unless it is to be read again."""
-        if not self._offers():
+        self._offered = self._offers()
+        if not self._offered:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End the request, unless it is to be read again."""
-        if not self._offers():
+        if not self._offered:
             super().on_message_complete()
 
     def _offers(self) -> bool:

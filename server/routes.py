@@ -29,7 +29,8 @@ class InferenceRoute(APIRoute):
         answer = infer.ROUTES[self.path]
 
         async def handle(request: Request) -> Response:
-            call = infer.Call(request.app.state, request.scope, request.receive)
+            running = request.app.state
+            call = infer.Call(running, request.scope, request.receive, running.service)
             content = await answer(call)
             response = Response(content)
             response.raw_headers += infer.headers(call)

@@ -5,8 +5,8 @@ may not hold: a fortieth of what a request costs. The answers of inference are o
 are the application's own.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import cast
 from weakref import ref
@@ -35,7 +35,7 @@ def offered(scope: Scope) -> Write | None:
     return cast(Write | None, scope["state"].get(_KEY))
 
 
-def lines(headers: Headers) -> bytes:
+def lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return headers as they are sent."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
@@ -45,10 +45,15 @@ def _write(of: ref[RequestResponseCycle], head: bytes, body: bytes) -> bool:
     cycle = of()
     if cycle is None or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
         return False
-    own = lines(cycle.default_headers)
     length = b"content-length: %d\r\n\r\n" % len(body)
     cycle.response_started = cycle.response_complete = True
-    cycle.transport.write(b"".join((_OK, own, head, length, body)))
+    cycle.transport.write(b"".join((_first(tuple(cycle.default_headers)), head, length, body)))
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+@lru_cache(maxsize=16)
+def _first(own: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return the status and the server's own headers, which change once a second."""
+    return _OK + lines(own)

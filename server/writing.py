@@ -41,9 +41,13 @@ _NO_MIXTURE = Mixture(np.empty(0), np.empty((0, 0), np.int16))
 def prediction(labels: tuple[str, ...], item: Item, found: Prediction, wanted: Parameters) -> bytes:
     """Write one model's answer for one input."""
     trees: Sequence[SentenceTrees | None] = found.trees or [None] * len(item.sentences)
-    parts = [_outcomes(labels, found)]
-    for words, tree in zip(item.sentences, trees, strict=True):
-        parts += (b'{"tokens":', to_json(words), b',"trees":')
+    outcomes = [found.scores, *found.by_structure.values()]
+    first, *others = item.sentences
+    # In one call, which costs more than what it writes here.
+    scores, _, words = to_json((outcomes, first)).partition(b"]],")
+    parts = [_outcomes(labels, tuple(found.by_structure), outcomes, scores.removeprefix(b"[[["))]
+    for tokens, tree in zip((words[:-1], *map(to_json, others)), trees, strict=True):
+        parts += (b'{"tokens":', tokens, b',"trees":')
         parts += (b"null" if tree is None else trees_json(tree, wanted.trees), b"},")
     parts[-1] = b'}],"alignment":'
     parts.append(_alignment(found.alignment) if wanted.alignment and found.alignment else b"null")
@@ -51,12 +55,13 @@ def prediction(labels: tuple[str, ...], item: Item, found: Prediction, wanted: P
     return b"".join(parts)
 
 
-def _outcomes(labels: tuple[str, ...], found: Prediction) -> bytes:
+def _outcomes(
+    labels: tuple[str, ...], structures: tuple[str, ...], outcomes: Sequence[list[float]], scores_json: bytes
+) -> bytes:
     """Write the labels and scores, up to where the sentences begin."""
-    template, names = _template(labels, tuple(found.by_structure))
-    outcomes = [found.scores, *found.by_structure.values()]
+    template, names = _template(labels, structures)
     gaps: list[bytes] = []
-    for scores, written in zip(outcomes, to_json(outcomes)[2:-2].split(b"],["), strict=True):
+    for scores, written in zip(outcomes, scores_json.split(b"],["), strict=True):
         gaps.append(names[scores.index(max(scores))])
         gaps += written.split(b",")
     return template % tuple(gaps)

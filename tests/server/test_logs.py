@@ -60,6 +60,29 @@ def test_what_libraries_add_to_records_for_themselves_is_left_out() -> None:
     assert line.keys() == {"time", "level", "message", "model"}
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["plain", 'a\n"line"', "naïve \N{OGHAM LETTER BEITH}", "half \ud800", 1e-7, None, ["a", 1]],
+    ids=ascii,
+)
+def test_a_line_is_ascii_whatever_it_tells(value: object) -> None:
+    given = logging.makeLogRecord({"msg": "line", "levelname": "INFO", "created": 86400.0625, "told": value})
+    line = logs.JsonFormatter().format(given)
+    assert line.isascii()
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "1970-01-02T00:00:00.062+00:00",
+        "level": "info",
+        "message": "line",
+        "told": value,
+    }
+
+
+def test_what_json_has_no_form_for_is_told_as_text() -> None:
+    given = logging.makeLogRecord({"msg": "line", "levelname": "INFO", "error": KeyError("naïve")})
+    assert json.loads(logs.JsonFormatter().format(given))["error"] == "'naïve'"
+
+
 def test_an_error_that_ends_a_thread_is_a_line_too(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
