@@ -62,7 +62,8 @@ async def predict(call: Call) -> bytes:
     (found,) = await _run(call, [model], items, wanted.trees)
 
     def write() -> list[bytes]:
-        data = [_prediction(model, *both, wanted) for both in zip(items, found, strict=True)]
+        labels, each = model.classifier.labels, zip(items, found, strict=True)
+        data = [writing.prediction(labels, item, one, wanted) for item, one in each]
         return [b'"model":', model.json, b',"data":[', b",".join(data), b"]"]
 
     return await _answer(call, items, write)
@@ -95,15 +96,12 @@ def _check_models(models: Sequence[Model], most: int) -> None:
         raise invalid("/models", "some of these models take a sentence and some a pair")
 
 
-def _prediction(model: Model, item: Item, found: Prediction, wanted: Parameters) -> bytes:
-    return writing.prediction(model.classifier.labels, item, found, wanted)
-
-
 def _comparison(
     models: Sequence[Model], item: Item, found: Sequence[Prediction], wanted: Parameters
 ) -> bytes:
     named = [
-        b'{"model":%b,%b' % (to_json(model.id), _prediction(model, item, one, wanted)[1:])
+        b'{"model":%b,%b'
+        % (to_json(model.id), writing.prediction(model.classifier.labels, item, one, wanted)[1:])
         for model, one in zip(models, found, strict=True)
     ]
     agreed = agreement.between([(model.id, one) for model, one in zip(models, found, strict=True)])
