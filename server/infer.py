@@ -47,7 +47,6 @@ class Call:
     running: Running
     scope: Scope
     receive: Receive
-    service: Service
 
 
 Answer = Callable[[Call], Awaitable[bytes]]
@@ -56,7 +55,7 @@ Answer = Callable[[Call], Awaitable[bytes]]
 async def predict(call: Call) -> bytes:
     """Classify each input and return the trees that the model inferred on the way."""
     body = await _body(call, PredictRequest)
-    service, wanted = call.service, body.parameters
+    service, wanted = call.running.service, body.parameters
     model = service.model(body.model)
     items = await _read(service, body.inputs, [model], wanted.trees)
     (found,) = await _run(call, [model], items, wanted.trees)
@@ -72,7 +71,7 @@ async def predict(call: Call) -> bytes:
 async def compare(call: Call) -> bytes:
     """Give each input to each model, and say how far their trees agree."""
     body = await _body(call, CompareRequest)
-    service, wanted = call.service, body.parameters
+    service, wanted = call.running.service, body.parameters
     models = service.models(body.models, body.task, kind_of(body.inputs[0]))
     _check_models(models, service.limits.max_models)
     items = await _read(service, body.inputs, models, wanted.trees)
@@ -112,7 +111,7 @@ async def _body(call: Call, kind: type[B]) -> B:
     """Read a body as what it should be; pydantic's parser refuses NaN, deep nesting and lone surrogates."""
     check_api_key(call.scope, call.running.settings)
     try:
-        call.service.batcher.check()  # before any work for a request that has no chance
+        call.running.service.batcher.check()  # before any work for a request that has no chance
     except QueueFullError as error:
         raise _full(error) from error
     media_type = header(call.scope, b"content-type").partition(";")[0].strip().lower()
@@ -174,17 +173,17 @@ async def _run(
     groups = by_encoder([model.classifier for model in models]) if len(models) > 1 else [[0]]
     jobs: list[Job] = []
     wait = Wait(call.receive, jobs)
-    call.service.patience.add(wait)
+    call.running.service.patience.add(wait)
     try:
         for group in groups:
-            job = call.service.batcher.submit([models[place] for place in group], items, structures)
+            job = call.running.service.batcher.submit([models[place] for place in group], items, structures)
             jobs.append(job)  # where the next is refused, this one must be taken back
         for job in jobs:
             await job.future
     except QueueFullError as error:
         raise _full(error) from error
     finally:
-        call.service.patience.remove(wait)
+        call.running.service.patience.remove(wait)
         for job in jobs:
             job.future.cancel()  # where it is not done, its items leave the queue
     call.running.record(jobs)
@@ -217,7 +216,7 @@ async def _answer(call: Call, items: Sequence[Item], write: Callable[[], list[by
     """Write an answer; off the event loop where it is long."""
     words = [item.words for item in items]
     if sum([n * n for n in words]) > MANY_ARCS:
-        async with call.service.writing:
+        async with call.running.service.writing:
             parts = await asyncio.to_thread(write)
     else:
         parts = write()
@@ -247,6 +246,6 @@ class Infer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise `ApiError`."""
-        call = Call(self.running, scope, receive, self.running.service)
+        call = Call(self.running, scope, receive)
         content = await ROUTES[scope["path"]](call)
         await send({"type": ANSWER, "headers": headers(call), "body": content})

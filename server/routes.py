@@ -29,8 +29,7 @@ class InferenceRoute(APIRoute):
         answer = infer.ROUTES[self.path]
 
         async def handle(request: Request) -> Response:
-            running = request.app.state
-            call = infer.Call(running, request.scope, request.receive, running.service)
+            call = infer.Call(request.app.state, request.scope, request.receive)
             content = await answer(call)
             response = Response(content)
             response.raw_headers += infer.headers(call)
