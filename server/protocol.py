@@ -14,6 +14,7 @@ class TimedProtocol(HttpToolsProtocol):
     """Closes connections whose headers take too long; tells what came whole; has answers written at once."""
 
     header_seconds: float
+    outbox: whole.Outbox
     _headers_due: asyncio.TimerHandle | None = None
     _reads_headers = True
 
@@ -24,6 +25,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, and wait for headers where they did not come whole."""
+        self.outbox.flush()  # what cannot be read is answered and closed at once
         super().data_received(data)
         if self._reads_headers and self._headers_due is None:
             self._await_headers()
@@ -49,8 +51,13 @@ class TimedProtocol(HttpToolsProtocol):
         self._headers_came()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Close the connection once its request is answered."""
+        self.outbox.flush()
+        super().shutdown()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        whole.offer(cycle)
+        whole.offer(cycle, self.outbox)
         super()._start_asgi_task(cycle, app)
 
     def _await_headers(self) -> None:
@@ -109,4 +116,4 @@ class Protocol(TimedProtocol):
 
 def protocol(header_seconds: float) -> type[asyncio.Protocol]:
     """Return the protocol with a limit on the time that a request's headers take."""
-    return type("Protocol", (Protocol,), {"header_seconds": header_seconds})
+    return type("Protocol", (Protocol,), {"header_seconds": header_seconds, "outbox": whole.Outbox()})

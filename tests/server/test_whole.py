@@ -1,16 +1,21 @@
 """Answers written at once: the same to a client as part by part, whatever its connection is like."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO, NamedTuple
 
 import httpx
 import pytest
+import uvicorn
 from serving import connect, serving
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from server import whole
+from server.protocol import protocol
 
 ASK = {"model": "sst-spigot", "inputs": ["A funny film."]}
 
@@ -117,7 +122,84 @@ def test_where_it_cannot_be_written_nothing_is(reason: str) -> None:
         transport=SimpleNamespace(write=written.append),
         response_started=False,
     )
-    whole.offer(cycle)
+    whole.offer(cycle, whole.Outbox())
     assert not whole.offered(cycle.scope)(b"", b"body")
     assert written == []
     assert not cycle.response_started
+
+
+class Transport(asyncio.Transport):
+    """Keeps what it was told to do."""
+
+    def __init__(self, closing: bool = False) -> None:
+        super().__init__()
+        self.told: list[bytes | str] = []
+        self.closing = closing
+
+    def write(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def close(self) -> None:
+        self.told.append("close")
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+@pytest.mark.parametrize(("answers", "at_once"), [(1, 0), (3, 0), (4, 4), (6, 4), (8, 8)])
+def test_answers_go_out_four_at_a_time_or_once_there_are_no_more(answers: int, at_once: int) -> None:
+    async def check() -> None:
+        outbox, transports = whole.Outbox(), [Transport() for _ in range(answers)]
+        for i, transport in enumerate(transports):
+            outbox.put(transport, b"%d" % i)
+        assert sum(len(transport.told) for transport in transports) == at_once
+        await asyncio.sleep(0)
+        assert [transport.told for transport in transports] == [[b"%d" % i] for i in range(answers)]
+
+    asyncio.run(check())
+
+
+def test_no_answer_is_written_to_a_connection_that_is_closed_by_then() -> None:
+    async def check() -> None:
+        outbox, gone, here = whole.Outbox(), Transport(), Transport()
+        outbox.put(gone, b"one")
+        outbox.put(here, b"two")
+        gone.closing = True
+        await asyncio.sleep(0)
+        assert (gone.told, here.told) == ([], [b"two"])
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("then", "wanted"),
+    [
+        (
+            lambda connection: connection.data_received(b"no request\r\n\r\n"),
+            [b"200 OK", b"400 Bad", "close"],
+        ),
+        (lambda connection: connection.shutdown(), [b"200 OK", "close"]),
+    ],
+)
+def test_what_ends_a_connection_comes_after_its_answer(
+    then: Callable[[asyncio.Protocol], None], wanted: list[bytes | str]
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert whole.offered(scope)(b"", b"body")
+
+    async def check() -> list[bytes | str]:
+        config = uvicorn.Config(app, http=protocol(10.0), ws="none", log_config=None)
+        config.load()
+        transport, connection = Transport(), config.http_protocol_class(config, ServerState(), {})
+        connection.connection_made(transport)
+        connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0)  # the application has answered
+        assert transport.told == []
+        then(connection)
+        await asyncio.sleep(0)
+        return transport.told
+
+    told = asyncio.run(check())
+    assert [
+        one if isinstance(one, str) else one[9:][: len(want)] for one, want in zip(told, wanted, strict=True)
+    ] == wanted
