@@ -175,6 +175,13 @@ def test_dashboard_and_alerts_ask_for_numbers_that_exist() -> None:
     assert len(asked) > 8
 
 
+def test_the_image_installs_the_library_that_it_preloads() -> None:
+    image = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    (library,) = re.findall(r"LD_PRELOAD=(\S+)", image)
+    installed = " ".join(re.findall(r"apt-get install -y --no-install-recommends ([\w -]+)", image)).split()
+    assert library.replace(".so.", "") in installed  # as Debian names packages
+
+
 def test_what_is_compiled_at_run_time_is_kept_where_a_read_only_root_lets_it() -> None:
     image = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     caches = dict(re.findall(r"(\w+)_CACHE_DIR=(\S+)", image))
