@@ -4,9 +4,10 @@ All figures in one run of less than ten minutes, written as JSON and as a Markdo
 where it is installed (`pip install litserve`). `service_memory.py` has the memory over many requests.
 
 Every server runs alone on one core and the clients on another, so that all share the same cores in turn; the
-figures are ratios within one run. The bare model and the service take turns, and medians are told, with
-quartiles where turns are short: the machine changes from one minute to the next. The clients speak HTTP over
-plain sockets: a full client library costs more than the service itself, and would be what is measured.
+figures are ratios within one run. A rate counts while all clients ask: not while they connect, nor while the
+last are answered. The bare model and the service take turns, and medians are told, with quartiles where turns
+are short: the machine changes from one minute to the next. The clients speak HTTP over plain sockets: a full
+client library costs more than the service itself, and would be what is measured.
 """
 
 import argparse
@@ -41,6 +42,8 @@ TURNS = 5
 """Of the bare model and of the service."""
 SHORT_TURNS = 24
 """Of both, where one is told as a share of the other."""
+CONNECTING = 0.2
+"""Seconds at the start of a load that count for no rate: not all clients are connected by then."""
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
 
@@ -80,23 +83,29 @@ class NotStartedError(RuntimeError):
 class Load:
     """What came back; status 0 is a connection closed without an answer."""
 
-    seconds: float = 0.0
+    seconds: float
+    """For which the clients ask."""
+    start: float = field(default_factory=time.perf_counter)
     statuses: dict[int, int] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    """When each of 200 came."""
 
     @property
     def rate(self) -> float:
-        return self.statuses.get(200, 0) / self.seconds
+        """Answers of 200 a second, while all clients ask."""
+        since, until = self.start + CONNECTING, self.start + self.seconds
+        return sum(since <= end < until for end in self.ends) / (until - since)
 
     def quantile(self, q: float) -> float:
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
 
-async def client(load: Load, bodies: list[bytes], offset: int, until: float) -> None:
+async def client(load: Load, bodies: list[bytes], offset: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
     head = "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
-    while time.perf_counter() < until:
+    while time.perf_counter() < load.start + load.seconds:
         body = bodies[offset % len(bodies)]
         offset += 61
         start = time.perf_counter()
@@ -113,16 +122,16 @@ async def client(load: Load, bodies: list[bytes], offset: int, until: float) -> 
         status = int(answer[9:12])
         load.statuses[status] = load.statuses.get(status, 0) + 1
         if status == 200:
-            load.latencies.append(time.perf_counter() - start)
+            load.ends.append(time.perf_counter())
+            load.latencies.append(load.ends[-1] - start)
         elif status == 429:
             await asyncio.sleep(0.05)
     writer.close()
 
 
 async def _hammer(clients: int, seconds: float, bodies: list[bytes], shift: int) -> Load:
-    load, start = Load(), time.perf_counter()
-    await asyncio.gather(*(client(load, bodies, shift + 7 * i, start + seconds) for i in range(clients)))
-    load.seconds = time.perf_counter() - start
+    load = Load(seconds)
+    await asyncio.gather(*(client(load, bodies, shift + 7 * i) for i in range(clients)))
     return load
 
 
