@@ -44,6 +44,7 @@ SHORT_TURNS = 24
 """Of both, where one is told as a share of the other."""
 CONNECTING = 0.2
 """Seconds at the start of a load that count for no rate: not all clients are connected by then."""
+SPAWN = multiprocessing.get_context("spawn")
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
 
@@ -274,9 +275,8 @@ def probe(seconds: float, answers) -> None:
 
 def apart(work: Callable[..., None], *arguments: object) -> Callable[[], Any]:
     """Start work in a process of its own; returns what waits for its answer."""
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    process = context.Process(target=work, args=(*arguments, answers))
+    answers = SPAWN.Queue()
+    process = SPAWN.Process(target=work, args=(*arguments, answers))
     process.start()
 
     def answer() -> Any:
@@ -347,10 +347,10 @@ def measure_turn(run: Run, shift: int) -> dict[str, float]:
 
 def measure_shares(run: Run, texts: list[str], size: int) -> dict[str, list[float]]:
     """The bare model and 64 clients every other second or two, so that the machine is the same for both."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=bare_when_asked, args=(run.path, texts, size, there))
+    here, there = SPAWN.Pipe()
+    process = SPAWN.Process(target=bare_when_asked, args=(run.path, texts, size, there))
     process.start()
+    there.close()  # so that an error there ends the wait for its answer
     rates: dict[str, list[float]] = {"bare": [], "service": []}
     with serving("-m", "server", **run.settings):
         hammer(CLIENTS, 2, run.bodies)

@@ -15,7 +15,6 @@ from weakref import ref
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-Headers = list[tuple[bytes, bytes]]
 Write = Callable[[bytes, bytes], bool]
 """Given the lines of the headers and the body: whether both are on their way, or must go the usual way."""
 

@@ -131,10 +131,10 @@ def test_where_it_cannot_be_written_nothing_is(reason: str) -> None:
 class Transport(asyncio.Transport):
     """Keeps what it was told to do."""
 
-    def __init__(self, closing: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.told: list[bytes | str] = []
-        self.closing = closing
+        self.closing = False
 
     def write(self, data: bytes) -> None:
         self.told.append(data)
