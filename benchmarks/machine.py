@@ -19,6 +19,14 @@ def installed(name: str) -> str | None:
         return None
 
 
+def allocator() -> str:
+    """Name what is loaded before the C library's own allocator, with its settings."""
+    preloaded = os.environ.get("LD_PRELOAD")
+    if not preloaded:
+        return platform.libc_ver()[0]
+    return f"{Path(preloaded).name} {os.environ.get('MALLOC_CONF', '')}".strip()
+
+
 def environment(packages: Iterable[str]) -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
@@ -29,6 +37,7 @@ def environment(packages: Iterable[str]) -> dict[str, Any]:
         "cpu": f"{cpu}, {os.cpu_count()} cores",
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
+        "allocator": allocator(),
         "versions": {name: installed(name) for name in packages},
         "commit": head.stdout.strip(),
     }
